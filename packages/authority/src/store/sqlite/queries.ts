@@ -1,0 +1,34 @@
+import type { AnswerOf, Query } from '../store.ts'
+import type { Tables } from './tables.ts'
+
+/** Answers a question from what is committed. */
+export function answer<Q extends Query>(tables: Tables, query: Q): AnswerOf<Q> {
+  return ask(tables, query) as AnswerOf<Q>
+}
+
+function ask(tables: Tables, query: Query): AnswerOf<Query> {
+  switch (query.kind) {
+    case 'record':
+      return tables.record(query.model, query.id)
+    case 'record-by-uid':
+      return tables.recordByUid(query.model, query.uid)
+    case 'records':
+      return tables.recordsOf(query.model)
+    case 'session':
+      return tables.session(query.sid)
+    case 'account':
+      return tables.account(query.email)
+    case 'account-by-sub':
+      return tables.accountBySub(query.sub)
+    case 'accounts':
+      return tables.accounts()
+    case 'keys':
+      return tables.keys()
+    case 'revocations':
+      return tables.revocations(query.after, query.since ?? 0, query.limit)
+    case 'head':
+      return tables.head()
+    case 'audit':
+      return tables.audit(query.filter)
+  }
+}

@@ -1,0 +1,82 @@
+import type { DatabaseSync } from 'node:sqlite'
+
+/** Forward only: a released migration is never edited, the next one is appended. */
+const MIGRATIONS = [
+  `
+  CREATE TABLE sessions (
+    sid TEXT PRIMARY KEY,
+    sub TEXT NOT NULL,
+    client_id TEXT NOT NULL,
+    opened_at INTEGER NOT NULL,
+    ended_seq INTEGER,
+    state TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE revocations (
+    seq INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    body TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE audit (
+    n INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    sub TEXT,
+    sid TEXT,
+    body TEXT NOT NULL,
+    hash TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE records (
+    model TEXT NOT NULL,
+    id TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    expires_at INTEGER,
+    consumed_at INTEGER,
+    uid TEXT,
+    sid TEXT,
+    PRIMARY KEY (model, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX records_uid ON records (model, uid) WHERE uid IS NOT NULL;
+  CREATE INDEX records_expiry ON records (expires_at) WHERE expires_at IS NOT NULL;
+
+  CREATE TABLE accounts (
+    sub TEXT PRIMARY KEY,
+    email TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    name TEXT NOT NULL,
+    password TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE keys (
+    kid TEXT PRIMARY KEY,
+    use TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    retired_at INTEGER
+  ) STRICT;
+
+  CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+  `,
+]
+
+/**
+ * Brings the database to the newest schema, in one transaction.
+ * @throws when it was written by a newer Rescind than this one
+ */
+export function migrate(db: DatabaseSync): void {
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
+    if (version > MIGRATIONS.length) {
+      throw new Error(`this data was written by a newer Rescind (schema ${version}); upgrade Rescind to open it`)
+    }
+    for (const migration of MIGRATIONS.slice(version)) db.exec(migration)
+    db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)
+    db.exec('COMMIT')
+  } catch (error) {
+    db.exec('ROLLBACK')
+    throw error
+  }
+}

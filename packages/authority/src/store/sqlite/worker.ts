@@ -1,0 +1,135 @@
+import { DatabaseSync } from 'node:sqlite'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Policy } from '../../domain/policy.ts'
+import type { LoggedRevocation } from '../../domain/revocation.ts'
+import type { Query, Transaction } from '../store.ts'
+import { apply } from './apply.ts'
+import { answer } from './queries.ts'
+import { migrate } from './schema.ts'
+import { openTables, type Tables } from './tables.ts'
+
+/*
+ * The thread that owns the database. It is handed whatever has gathered while it was busy, writes all of it in
+ * one transaction with one sync, and only then answers: group commit without a timer.
+ */
+
+export type StoreOptions = { path: string; policy: Policy; exclusive: boolean }
+export type Job = { id: number; transaction?: Transaction; query?: Query }
+export type Reply =
+  | { id: number; value: unknown }
+  | { id: number; unavailable: string }
+export type Batch = { replies: Reply[]; revocations: LoggedRevocation[]; outsideChange: boolean }
+
+const FORGET_EVERY = 30_000
+const FORGET_AT_ONCE = 2_000
+
+const held: DatabaseSync[] = []
+const port = parentPort
+if (!port) throw new Error('the store runs as a worker thread')
+const options = workerData as StoreOptions
+const { db, tables } = open(options)
+
+let outsideChange = false
+let lastForgotten = 0
+
+port.on('message', (jobs: Job[] | 'close') => {
+  if (jobs === 'close') {
+    db.close()
+    port.close()
+    return
+  }
+  port.postMessage(runBatch(jobs))
+})
+port.postMessage({ replies: [{ id: 0, value: 'ready' }], revocations: [], outsideChange: false } satisfies Batch)
+
+const watch = setInterval(() => {
+  try {
+    if (tables.refreshHeads()) port.postMessage({ replies: [], revocations: [], outsideChange: true } satisfies Batch)
+  } catch {
+    // The next transaction will meet the same fault and answer for it.
+  }
+}, 500)
+watch.unref()
+
+function open({ path, policy, exclusive }: StoreOptions) {
+  if (exclusive) holdAlone(`${path}.lock`)
+  const database = new DatabaseSync(path, { timeout: 2_000 })
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;')
+  migrate(database)
+  const opened: Tables = openTables(database)
+  opened.refreshHeads(true)
+  return { db: database, tables: opened, policy }
+}
+
+/** Two authorities on one file would each miss what the other revokes. The lock goes when the process does. */
+function holdAlone(path: string) {
+  const lock = new DatabaseSync(path, { timeout: 0 })
+  try {
+    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;')
+  } catch {
+    throw new Error('another authority is running on this data directory; stop it, or name another with --data')
+  }
+  held.push(lock)
+}
+
+function runBatch(jobs: Job[]): Batch {
+  const writes = jobs.filter((job) => job.transaction)
+  const replies: Reply[] = []
+  const revocations: LoggedRevocation[] = []
+  if (writes.length > 0) commit(writes, replies, revocations)
+  for (const { id, query } of jobs) {
+    if (!query) continue
+    try {
+      replies.push({ id, value: answer(tables, query) })
+    } catch (error) {
+      replies.push({ id, unavailable: (error as Error).message })
+    }
+  }
+  const changed = outsideChange
+  outsideChange = false
+  return { replies, revocations, outsideChange: changed }
+}
+
+function commit(jobs: Job[], replies: Reply[], revocations: LoggedRevocation[]) {
+  try {
+    const values = inOneTransaction(jobs)
+    for (const [index, { id }] of jobs.entries()) {
+      replies.push({ id, value: values[index] })
+      revocations.push(...revocationsIn(values[index]))
+    }
+  } catch (error) {
+    if (jobs.length === 1) {
+      replies.push({ id: (jobs[0] as Job).id, unavailable: (error as Error).message })
+      return
+    }
+    // One of them may be the cause: each gets a transaction of its own, so that only that one fails.
+    for (const job of jobs) commit([job], replies, revocations)
+  }
+}
+
+function inOneTransaction(jobs: Job[]): unknown[] {
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    if (tables.refreshHeads()) outsideChange = true
+    const values = jobs.map((job) => apply(tables, options.policy, job.transaction as Transaction))
+    forgetNowAndThen(jobs)
+    db.exec('COMMIT')
+    return values
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    tables.refreshHeads(true)
+    throw error
+  }
+}
+
+function forgetNowAndThen(jobs: Job[]) {
+  for (const { transaction } of jobs) {
+    if (transaction?.kind !== 'write' || transaction.at - lastForgotten < FORGET_EVERY) continue
+    lastForgotten = transaction.at
+    tables.forgetExpired(Math.floor(transaction.at / 1000), FORGET_AT_ONCE)
+  }
+}
+
+function revocationsIn(value: unknown): LoggedRevocation[] {
+  return (value as { revocations?: LoggedRevocation[] }).revocations ?? []
+}

@@ -1,0 +1,123 @@
+import type { AuditEvent, AuditRecord } from '../domain/audit.ts'
+import type { LoggedRevocation, RevocationDecision, RevocationRequest } from '../domain/revocation.ts'
+import type { RefreshDecision, RefreshRequest, Session } from '../domain/session.ts'
+
+/*
+ * A decision crosses to the store as data, because the store may run in another thread. What it decides is in
+ * the domain; the store loads the sessions that it is about, runs it, and commits all that it changes at once.
+ */
+
+/** A record that the protocol library keeps: a code, a grant, a browser session. Its payload is sealed. */
+export type RecordWrite =
+  | {
+      op: 'put'
+      model: string
+      /** SHA-256 of the id that the holder presents. */
+      id: string
+      payload: Uint8Array
+      /** When it may be forgotten, in seconds; absent: never. */
+      expiresAt?: number
+      uid?: string
+      sid?: string
+      /** Refuse the whole transaction if there is one already (replay detection). */
+      once?: true
+    }
+  /** Marks a record as used; refuses the whole transaction if it was. */
+  | { op: 'consume'; model: string; id: string; at: number }
+  | { op: 'delete'; model: string; id: string }
+
+export type StoredRecord = { payload: Uint8Array; consumed?: number }
+
+export type Account = { sub: string; email: string; name: string; password: string; createdAt: number }
+export type StoredKey = { kid: string; use: 'signing' | 'secret'; sealed: Uint8Array; createdAt: number; retiredAt?: number }
+
+/** All that one request changes. It commits whole or not at all. */
+export type Transaction =
+  | { kind: 'write'; records: RecordWrite[]; open?: Session; audit: AuditEvent[]; at: number }
+  | { kind: 'refresh'; request: RefreshRequest; records: RecordWrite[]; address?: string; at: number }
+  | { kind: 'revoke'; request: RevocationRequest; address?: string; at: number }
+  | { kind: 'add-account'; account: Account; audit: AuditEvent }
+  | { kind: 'set-password'; email: string; password: string; audit: AuditEvent }
+  | { kind: 'put-keys'; keys: StoredKey[]; retire: { kid: string; at: number }[]; audit?: AuditEvent }
+  /** Reserves a block of `size` status-list indexes; a block is never given twice. */
+  | { kind: 'reserve-indexes'; size: number }
+
+export type WriteOutcome = { kind: 'written' } | { kind: 'conflict'; model: string; op: 'put' | 'consume' | 'open' }
+export type RefreshOutcome =
+  | Exclude<RefreshDecision, { kind: 'reused' }>
+  /** Its session was ended for it, in the same transaction. */
+  | { kind: 'reused'; revocations: LoggedRevocation[] }
+  /** The DPoP proof was used before. */
+  | { kind: 'replayed' }
+export type RevokeOutcome =
+  | Exclude<RevocationDecision, { kind: 'revoked' }>
+  | { kind: 'revoked'; revocations: LoggedRevocation[]; signedOut: boolean }
+
+export type OutcomeOf<T extends Transaction> = T extends { kind: 'write' }
+  ? WriteOutcome
+  : T extends { kind: 'refresh' }
+    ? RefreshOutcome
+    : T extends { kind: 'revoke' }
+      ? RevokeOutcome
+      : T extends { kind: 'reserve-indexes' }
+        ? { first: number }
+        : { kind: 'written' } | { kind: 'exists' } | { kind: 'missing' }
+
+export type AuditFilter = { event?: string; sub?: string; sid?: string; after?: number; limit: number }
+
+export type Query =
+  | { kind: 'record'; model: string; id: string }
+  | { kind: 'record-by-uid'; model: string; uid: string }
+  | { kind: 'records'; model: string }
+  | { kind: 'session'; sid: string }
+  | { kind: 'account'; email: string }
+  | { kind: 'account-by-sub'; sub: string }
+  | { kind: 'accounts' }
+  | { kind: 'keys' }
+  /** The log after `seq`, oldest first, at most `limit`. */
+  | { kind: 'revocations'; after: number; since?: number; limit: number }
+  | { kind: 'head' }
+  | { kind: 'audit'; filter: AuditFilter }
+
+export type AnswerOf<Q extends Query> = Q extends { kind: 'record' | 'record-by-uid' }
+  ? StoredRecord | undefined
+  : Q extends { kind: 'records' }
+    ? StoredRecord[]
+    : Q extends { kind: 'session' }
+      ? Session | undefined
+      : Q extends { kind: 'account' | 'account-by-sub' }
+        ? Account | undefined
+        : Q extends { kind: 'accounts' }
+          ? Account[]
+          : Q extends { kind: 'keys' }
+            ? StoredKey[]
+            : Q extends { kind: 'revocations' }
+              ? LoggedRevocation[]
+              : Q extends { kind: 'head' }
+                ? { seq: number; records: number }
+                : AuditRecord[]
+
+/** What an authority keeps. */
+export type Store = {
+  /**
+   * Resolves once the transaction is synced to disk; concurrent ones share a commit.
+   * @throws StoreUnavailable when it could not be made durable: then nothing of it was written
+   */
+  transact<T extends Transaction>(transaction: T): Promise<OutcomeOf<T>>
+  /** @throws StoreUnavailable */
+  read<Q extends Query>(query: Q): Promise<AnswerOf<Q>>
+  /** Hears each revocation in `seq` order, after it is durable and before its transaction is answered. */
+  onRevocation(listener: (revocation: LoggedRevocation) => void): void
+  /** Hears that another process changed the store (keys or accounts from the command line). */
+  onOutsideChange(listener: () => void): void
+  close(): Promise<void>
+}
+
+/** The store could not take a write or answer a read; nothing was changed. */
+export class StoreUnavailable extends Error {
+  readonly code = 'UNAVAILABLE'
+  constructor(cause: string) {
+    super(`The store is not available: ${cause}`)
+    this.name = 'StoreUnavailable'
+  }
+}
