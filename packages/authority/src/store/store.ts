@@ -26,7 +26,7 @@ export type RecordWrite =
   | { op: 'consume'; model: string; id: string; at: number }
   | { op: 'delete'; model: string; id: string }
 
-export type StoredRecord = { payload: Uint8Array; consumed?: number }
+export type StoredRecord = { id: string; payload: Uint8Array; consumed?: number }
 
 export type Account = { sub: string; email: string; name: string; password: string; createdAt: number }
 export type StoredKey = { kid: string; use: 'signing' | 'secret'; sealed: Uint8Array; createdAt: number; retiredAt?: number }

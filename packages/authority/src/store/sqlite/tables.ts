@@ -133,9 +133,9 @@ function prepareAll(db: DatabaseSync) {
       `SELECT n, body, hash FROM audit WHERE n > ? AND (? IS NULL OR event = ?)
        AND (? IS NULL OR sub = ?) AND (? IS NULL OR sid = ?) ORDER BY n LIMIT ?`,
     ),
-    record: prepare('SELECT payload, consumed_at FROM records WHERE model = ? AND id = ?'),
-    recordByUid: prepare('SELECT payload, consumed_at FROM records WHERE model = ? AND uid = ?'),
-    recordsOf: prepare('SELECT payload, consumed_at FROM records WHERE model = ?'),
+    record: prepare('SELECT id, payload, consumed_at FROM records WHERE model = ? AND id = ?'),
+    recordByUid: prepare('SELECT id, payload, consumed_at FROM records WHERE model = ? AND uid = ?'),
+    recordsOf: prepare('SELECT id, payload, consumed_at FROM records WHERE model = ?'),
     putRecord: prepare(
       `INSERT INTO records (model, id, payload, expires_at, uid, sid) VALUES (?, ?, ?, ?, ?, ?)
        ON CONFLICT (model, id) DO UPDATE SET
@@ -167,7 +167,7 @@ function prepareAll(db: DatabaseSync) {
 function toRecord(row: Row | undefined): StoredRecord | undefined {
   if (!row) return undefined
   const consumed = row.consumed_at as number | null
-  return { payload: row.payload as Uint8Array, ...(consumed === null ? {} : { consumed }) }
+  return { id: row.id as string, payload: row.payload as Uint8Array, ...(consumed === null ? {} : { consumed }) }
 }
 
 function toAccount(row: Row | undefined): Account | undefined {

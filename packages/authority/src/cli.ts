@@ -1,0 +1,202 @@
+#!/usr/bin/env node
+import { userInfo } from 'node:os'
+import { parseArgs } from 'node:util'
+import { addAccount, setPassword } from './accounts.ts'
+import { ConfigError, readConfig } from './config.ts'
+import { type AuditRecord, CHAIN_START, verifyChain } from './domain/audit.ts'
+import { RescindError } from './errors.ts'
+import { rotateSigningKey } from './keys/ring.ts'
+import { openData, startAuthority } from './main.ts'
+import { serveTools } from './mcp/stdio.ts'
+import { readPassword } from './password-prompt.ts'
+import { type AuditFilter, type Store, StoreUnavailable } from './store/store.ts'
+
+const USAGE = `Usage: rescind COMMAND [options]
+
+  serve                            run the authority
+  accounts add EMAIL [--name N]    add an account (asks for a password, or reads it from a pipe)
+  accounts list                    list the accounts
+  accounts set-password EMAIL      set an account's password
+  keys list                        list the signing keys
+  keys rotate                      sign with a new key from now on; a running authority picks it up
+  audit show [--event E] [--sub S] [--sid S] [--limit N]
+                                   print audit records, one JSON object a line
+  audit verify                     check that the audit chain is whole
+  mcp [--url URL]                  serve the MCP tools over stdio, for the authority at URL
+                                   (RESCIND_URL; RESCIND_ACCESS_TOKEN is what whoami is asked with)
+
+Options for all but mcp: --config FILE --data DIR; for serve also --port N --host H --issuer URL.
+Exit codes: 0 done, 1 it failed, 2 the command or the configuration is wrong.`
+
+const OPTIONS = {
+  config: { type: 'string' },
+  data: { type: 'string' },
+  port: { type: 'string' },
+  host: { type: 'string' },
+  issuer: { type: 'string' },
+  name: { type: 'string' },
+  event: { type: 'string' },
+  sub: { type: 'string' },
+  sid: { type: 'string' },
+  limit: { type: 'string' },
+  url: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
+} as const
+
+type Options = { [name in keyof typeof OPTIONS]?: name extends 'help' | 'version' ? boolean : string }
+
+class UsageError extends Error {}
+
+async function run(args: string[]): Promise<void> {
+  const { values, positionals } = parse(args)
+  const [command = '', action = '', operand] = positionals
+  if (values.version) return print('0.1.0')
+  if (values.help || command === 'help') return print(USAGE)
+  switch (`${command} ${action}`.trim()) {
+    case 'serve':
+      return serve(values)
+    case 'mcp':
+      return mcp(values)
+    case 'accounts add':
+      return withStore(values, async (store) => {
+        const email = need(operand, 'accounts add EMAIL')
+        const password = await readPassword(`Password for ${email}: `)
+        const name = values.name ?? email.split('@')[0] ?? email
+        const account = await addAccount(store, { email, name, password }, actor(), Date.now())
+        print(`Added ${account.email} (${account.sub}).`)
+      })
+    case 'accounts list':
+      return withStore(values, async (store) => {
+        for (const { email, sub, name } of await store.read({ kind: 'accounts' })) print(`${email}\t${sub}\t${name}`)
+      })
+    case 'accounts set-password':
+      return withStore(values, async (store) => {
+        const email = need(operand, 'accounts set-password EMAIL')
+        await setPassword(store, email, await readPassword(`New password for ${email}: `), actor(), Date.now())
+        print(`The password of ${email} is set.`)
+      })
+    case 'keys list':
+      return withStore(values, async (store) => {
+        for (const { kid, use, createdAt, retiredAt } of await store.read({ kind: 'keys' })) {
+          if (use !== 'signing') continue
+          print(`${kid}\tmade ${iso(createdAt)}\t${retiredAt ? `retired ${iso(retiredAt)}` : 'signing'}`)
+        }
+      })
+    case 'keys rotate':
+      return withStore(values, async (store, seal) => {
+        print(`Signing with ${await rotateSigningKey(store, seal, actor(), Date.now())} from now on.`)
+      })
+    case 'audit show':
+      return withStore(values, (store) => showAudit(store, values))
+    case 'audit verify':
+      return withStore(values, verifyAudit)
+    default:
+      throw new UsageError(command ? `There is no command "${`${command} ${action}`.trim()}".` : 'Name a command.')
+  }
+}
+
+function parse(args: string[]): { values: Options; positionals: string[] } {
+  try {
+    return parseArgs({ args, options: OPTIONS, allowPositionals: true })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+function configFrom({ config, data, port, host, issuer }: Options) {
+  return readConfig({ config, data, port, host, issuer }, withoutOwn(process.env))
+}
+
+/** Two variables are the stdio server's, not settings of an authority. */
+function withoutOwn({ RESCIND_URL: _, RESCIND_ACCESS_TOKEN: __, ...rest }: NodeJS.ProcessEnv) {
+  return rest
+}
+
+async function serve(values: Options) {
+  const running = await startAuthority(configFrom(values))
+  let stopping = false
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, async () => {
+      if (stopping) process.exit(1)
+      stopping = true
+      await running.close()
+      process.exit(0)
+    })
+  }
+}
+
+function mcp(values: Options) {
+  const url = values.url ?? process.env.RESCIND_URL ?? 'http://localhost:4600'
+  if (!URL.canParse(url)) throw new UsageError(`--url is "${url}"; allowed: the authority's address.`)
+  serveTools({ url, accessToken: process.env.RESCIND_ACCESS_TOKEN })
+}
+
+async function withStore(
+  values: Options,
+  work: (store: Store, seal: Awaited<ReturnType<typeof openData>>['seal']) => Promise<void>,
+) {
+  const { store, seal } = await openData(configFrom(values), { exclusive: false })
+  try {
+    await work(store, seal)
+  } finally {
+    await store.close()
+  }
+}
+
+async function* auditPages(store: Store, filter: Omit<AuditFilter, 'limit' | 'after'>): AsyncGenerator<AuditRecord> {
+  for (let after = 0; ; ) {
+    const page = await store.read({ kind: 'audit', filter: { ...filter, after, limit: 1_000 } })
+    yield* page
+    const last = page.at(-1)
+    if (!last) return
+    after = last.n
+  }
+}
+
+async function showAudit(store: Store, { event, sub, sid, limit = '1000000000' }: Options) {
+  if (!/^\d{1,10}$/.test(limit)) throw new UsageError(`--limit is "${limit}"; allowed: a whole number.`)
+  let left = Number(limit)
+  for await (const record of auditPages(store, { event, sub, sid })) {
+    if (left-- <= 0) return
+    print(JSON.stringify({ ...record, at: iso(record.at) }))
+  }
+}
+
+async function verifyAudit(store: Store) {
+  const records: AuditRecord[] = []
+  for await (const record of auditPages(store, {})) records.push(record)
+  const report = verifyChain(records)
+  if (!report.whole) throw new RescindError('INTERNAL', `The audit chain is broken at ${report.brokenAt}: ${report.problem}.`)
+  print(`The audit chain is whole: ${report.records} records, the last one ${records.at(-1)?.hash || CHAIN_START || '(none)'}.`)
+}
+
+function need(operand: string | undefined, usage: string): string {
+  if (!operand) throw new UsageError(`Usage: rescind ${usage}`)
+  return operand
+}
+
+/** Who acts on the command line, for the audit log. */
+function actor(): string {
+  return `cli:${userInfo().username}`
+}
+
+function iso(at: number): string {
+  return new Date(at).toISOString()
+}
+
+function print(line: string) {
+  process.stdout.write(`${line}\n`)
+}
+
+try {
+  await run(process.argv.slice(2))
+} catch (error) {
+  const wrong = error instanceof UsageError || error instanceof ConfigError
+  process.stderr.write(`${(error as Error).message}\n`)
+  if (error instanceof UsageError) process.stderr.write(`\n${USAGE}\n`)
+  else if (!wrong && !(error instanceof RescindError) && !(error instanceof StoreUnavailable)) {
+    process.stderr.write(`${(error as Error).stack}\n`)
+  }
+  process.exitCode = wrong ? 2 : 1
+}

@@ -1,0 +1,185 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { DEFAULT_POLICY, type Policy } from './domain/policy.ts'
+
+const seconds = (text: string, fallback: number, max = 10 * 365 * 86_400) =>
+  z.number().int(text).min(1, text).max(max, text).default(fallback)
+
+const httpUrl = (value: string) => /^https?:$/.test(URL.parse(value)?.protocol ?? '')
+
+const clientSchema = z
+  .looseObject({
+    client_id: z.string('a text').min(1).max(200),
+    /** Ours: a first-party client is not asked for consent. */
+    firstParty: z.boolean().default(false),
+  })
+  .describe('a client, in the field names of RFC 7591')
+
+const resourceSchema = z.strictObject({
+  /** Its identifier: the `resource` that clients ask for and the `aud` of its tokens (RFC 8707). */
+  resource: z.string().refine(httpUrl, 'an absolute http(s) URL'),
+  name: z.string().default('API'),
+  /** Scope name to what a person reads on the consent page. */
+  scopes: z.record(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'a scope name'), z.string()),
+  /** What its guard authenticates with, for the feed and introspection. */
+  client_id: z.string().min(1).optional(),
+  client_secret: z.string().min(16, 'a secret of at least 16 characters').optional(),
+})
+
+const schema = z.strictObject({
+  issuer: z
+    .string()
+    .refine((value) => httpUrl(value) && !value.endsWith('/') && new URL(value).pathname === '/', {
+      message: 'an http(s) origin such as https://login.example.com, without a path',
+    })
+    .optional(),
+  host: z.string().min(1).default('127.0.0.1'),
+  port: z.number().int().min(0).max(65_535).default(4600),
+  data: z.string().min(1).default('data'),
+  name: z.string().min(1).max(60).default('Rescind'),
+  masterKey: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{43}$/, '32 random bytes in base64url (43 characters)')
+    .optional(),
+  trustProxy: z.boolean().default(false),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  tokens: z
+    .strictObject({
+      accessTokenSeconds: seconds('1 to 3600 seconds', DEFAULT_POLICY.accessTokenTtl, 3600),
+      refreshGraceSeconds: z.number().int().min(0).max(60).default(DEFAULT_POLICY.refreshGrace / 1000),
+    })
+    .prefault({}),
+  sessions: z
+    .strictObject({
+      idleSeconds: seconds('at least 1 second', DEFAULT_POLICY.sessionIdle / 1000),
+      absoluteSeconds: seconds('at least 1 second', DEFAULT_POLICY.sessionAbsolute / 1000),
+    })
+    .prefault({}),
+  revocation: z.strictObject({ cascade: z.enum(['token', 'session']).default('token') }).prefault({}),
+  registration: z.strictObject({ open: z.boolean().default(true) }).prefault({}),
+  clients: z.array(clientSchema).max(1000).default([]),
+  resources: z.array(resourceSchema).max(1000).default([]),
+})
+
+export type Config = Omit<z.infer<typeof schema>, 'issuer'> & { issuer: string; policy: Policy }
+export type ResourceConfig = z.infer<typeof resourceSchema>
+export type ClientConfig = z.infer<typeof clientSchema>
+
+/** A setting that can't be used. The message names it, what was given, and what is allowed. */
+export class ConfigError extends Error {
+  readonly code = 'CONFIGURATION'
+}
+
+const ENVIRONMENT: Record<string, string> = {
+  RESCIND_ISSUER: 'issuer',
+  RESCIND_HOST: 'host',
+  RESCIND_PORT: 'port',
+  RESCIND_DATA: 'data',
+  RESCIND_NAME: 'name',
+  RESCIND_MASTER_KEY: 'masterKey',
+  RESCIND_TRUST_PROXY: 'trustProxy',
+  RESCIND_LOG_LEVEL: 'logLevel',
+}
+
+type Source = { value: unknown; from: string }
+
+/**
+ * Reads the configuration: defaults, then the file, then the environment, then the flags.
+ * @param flags values by setting name, as the command line gave them
+ * @param environment usually `process.env`
+ * @param base settings a program brings along (the demo's clients); everything else overrides them
+ * @throws ConfigError
+ */
+export function readConfig(
+  flags: Record<string, string | undefined>,
+  environment: Record<string, string | undefined>,
+  base: Record<string, unknown> = {},
+): Config {
+  const given = new Map<string, Source>()
+  for (const [key, value] of Object.entries(base)) given.set(key, { value, from: 'the program' })
+  const file = flags.config ?? environment.RESCIND_CONFIG
+  for (const [key, value] of Object.entries(file ? readFile(file) : {})) given.set(key, { value, from: file as string })
+  for (const [variable, value] of Object.entries(environment)) {
+    if (!variable.startsWith('RESCIND_') || value === undefined || variable === 'RESCIND_CONFIG') continue
+    const key = ENVIRONMENT[variable]
+    if (!key) throw new ConfigError(`${variable} is not a setting. Known: ${Object.keys(ENVIRONMENT).join(', ')}.`)
+    given.set(key, { value: fromText(key, value), from: variable })
+  }
+  for (const [flag, value] of Object.entries(flags)) {
+    if (value === undefined || flag === 'config') continue
+    given.set(flag, { value: fromText(flag, value), from: `--${flag}` })
+  }
+  return check(given)
+}
+
+function readFile(path: string): Record<string, unknown> {
+  if (!existsSync(path)) throw new ConfigError(`The configuration file ${resolve(path)} does not exist.`)
+  try {
+    const parsed: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed as Record<string, unknown>
+  } catch (error) {
+    throw new ConfigError(`The configuration file ${path} is not valid JSON: ${(error as Error).message}`)
+  }
+  throw new ConfigError(`The configuration file ${path} must hold one JSON object.`)
+}
+
+function fromText(key: string, text: string): unknown {
+  if (key === 'port' && /^\d+$/.test(text)) return Number(text)
+  if (key === 'trustProxy' && /^(true|false)$/.test(text)) return text === 'true'
+  return text
+}
+
+function check(given: Map<string, Source>): Config {
+  const result = schema.safeParse(Object.fromEntries([...given].map(([key, source]) => [key, source.value])))
+  if (!result.success) throw new ConfigError(result.error.issues.map((issue) => explain(issue, given)).join('\n'))
+  const config = result.data
+  const issuer = config.issuer ?? `http://localhost:${config.port}`
+  const { protocol, hostname } = new URL(issuer)
+  if (protocol === 'http:' && !['localhost', '127.0.0.1', '[::1]'].includes(hostname)) {
+    throw new ConfigError(`\`issuer\` is ${issuer}; allowed: https, or http on localhost. Tokens must not travel in clear.`)
+  }
+  return { ...config, issuer, policy: policyOf(config) }
+}
+
+function policyOf(config: z.infer<typeof schema>): Policy {
+  return {
+    ...DEFAULT_POLICY,
+    accessTokenTtl: config.tokens.accessTokenSeconds,
+    refreshGrace: config.tokens.refreshGraceSeconds * 1000,
+    sessionIdle: config.sessions.idleSeconds * 1000,
+    sessionAbsolute: config.sessions.absoluteSeconds * 1000,
+    cascade: config.revocation.cascade,
+  }
+}
+
+const SECRET_SETTINGS = /secret|masterKey/i
+
+function explain(issue: z.core.$ZodIssue, given: Map<string, Source>): string {
+  const path = issue.path.map(String)
+  const name = path.join('.')
+  if (issue.code === 'unrecognized_keys') {
+    const keys = issue.keys.map((key) => `\`${[...path, key].join('.')}\``).join(', ')
+    return `${keys} is not a setting (from ${given.get(issue.keys[0] ?? '')?.from ?? given.get(path[0] ?? '')?.from ?? 'the file'}).`
+  }
+  const source = given.get(path[0] ?? '')
+  let value: unknown = source?.value
+  for (const step of path.slice(1)) value = (value as Record<string, unknown> | undefined)?.[step]
+  const shown = SECRET_SETTINGS.test(name) ? 'a value that is not shown' : JSON.stringify(value)
+  return `\`${name}\` is ${shown} (from ${source?.from ?? 'nowhere'}); allowed: ${allowed(issue)}.`
+}
+
+function allowed(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.expected === 'int' ? 'a whole number' : `a ${issue.expected}`
+    case 'too_small':
+      return issue.message.startsWith('Too') ? `at least ${issue.minimum}` : issue.message
+    case 'too_big':
+      return issue.message.startsWith('Too') ? `at most ${issue.maximum}` : issue.message
+    case 'invalid_value':
+      return issue.values.map(String).join(', ')
+    default:
+      return issue.message
+  }
+}

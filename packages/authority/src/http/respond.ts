@@ -1,0 +1,67 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { RescindError, unavailable } from '../errors.ts'
+import { StoreUnavailable } from '../store/store.ts'
+
+/** Answers JSON that no cache may keep. */
+export function sendJson(
+  res: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
+  const text = JSON.stringify(body)
+  res.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    ...headers,
+  })
+  res.end(text)
+}
+
+/** What an error is on the wire. Anything that we did not mean to show becomes `INTERNAL`. */
+export function asRescindError(error: unknown): RescindError {
+  if (error instanceof RescindError) return error
+  if (error instanceof StoreUnavailable) return unavailable()
+  return new RescindError('INTERNAL', 'Something went wrong here. The log has it under this request id.')
+}
+
+/** Answers an error in the contract's form; a body that was not read whole closes the connection. */
+export function sendError(
+  req: IncomingMessage,
+  res: ServerResponse,
+  error: RescindError,
+  body: unknown = error,
+): void {
+  if (res.headersSent) {
+    res.destroy()
+    return
+  }
+  const headers: Record<string, string> = {}
+  if (error.retryAfter !== undefined) headers['retry-after'] = String(error.retryAfter)
+  if (error.code === 'AUTHENTICATION_FAILED') headers['www-authenticate'] = 'Bearer error="invalid_token"'
+  if (!req.complete) headers.connection = 'close'
+  sendJson(res, error.status, body, headers)
+}
+
+/** Answers a page; each may post its forms only to us and to where a sign-in returns to. */
+export function sendHtml(res: ServerResponse, status: number, html: string): void {
+  res.writeHead(status, {
+    'content-type': 'text/html; charset=utf-8',
+    'content-length': Buffer.byteLength(html),
+    ...PAGE_HEADERS,
+  })
+  res.end(html)
+}
+
+/**
+ * No script at all, and nothing from elsewhere. `form-action` stays open: browsers apply it to the redirect that
+ * follows a form too, and a sign-in ends at the app's own address.
+ */
+export const PAGE_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy':
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
+  'referrer-policy': 'same-origin',
+  'x-content-type-options': 'nosniff',
+} as const

@@ -1,0 +1,72 @@
+import { RescindError } from './errors.ts'
+
+/** A budget for each key (an address, an account): `burst` at once, then one more every `refillMs`. */
+export type Budget = {
+  /** @throws RescindError RATE_LIMITED when the key has nothing left */
+  spend(key: string): void
+  /** Throws as `spend` does, and takes nothing. */
+  check(key: string): void
+}
+
+export type Limits = {
+  /** Sign-in attempts from one address, and on one account. */
+  signInAddress: Budget
+  signInAccount: Budget
+  /** Refused revocations from one address: a genuine one costs nothing, so logging out stays possible. */
+  badRevocation: Budget
+  /** Client registrations from one address. */
+  registration: Budget
+  /** Sign-in flows that agents start, from one address. */
+  flows: Budget
+}
+
+const MAX_KEYS = 100_000
+
+/**
+ * A token bucket for each key, in memory, bounded.
+ * @param now the time in ms
+ */
+export function createBudget(burst: number, refillMs: number, now: () => number): Budget {
+  // For each key the time at which its bucket is full again: one number says it all.
+  const fullAt = new Map<string, number>()
+
+  function waitFor(key: string): number {
+    const at = now()
+    const level = Math.max(fullAt.get(key) ?? at, at)
+    return level + refillMs - (at + burst * refillMs)
+  }
+  function refuseIfEmpty(key: string) {
+    const wait = waitFor(key)
+    if (wait <= 0) return
+    const seconds = Math.max(1, Math.ceil(wait / 1000))
+    throw new RescindError('RATE_LIMITED', `Too many attempts. Try again in ${seconds} s.`, seconds)
+  }
+  return {
+    check: refuseIfEmpty,
+    spend(key) {
+      refuseIfEmpty(key)
+      const at = now()
+      const level = Math.max(fullAt.get(key) ?? at, at) + refillMs
+      fullAt.delete(key)
+      fullAt.set(key, level)
+      if (fullAt.size > MAX_KEYS) {
+        // The key that was used longest ago is most likely full again.
+        for (const oldest of fullAt.keys()) {
+          fullAt.delete(oldest)
+          break
+        }
+      }
+    },
+  }
+}
+
+/** The budgets of an authority. */
+export function createLimits(now: () => number): Limits {
+  return {
+    signInAddress: createBudget(30, 2_000, now),
+    signInAccount: createBudget(10, 30_000, now),
+    badRevocation: createBudget(60, 1_000, now),
+    registration: createBudget(20, 30_000, now),
+    flows: createBudget(60, 2_000, now),
+  }
+}

@@ -1,0 +1,128 @@
+import { mkdirSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { TokenInvalid } from '@rescind/guard/claims'
+import { createVerifier } from '@rescind/guard/verify'
+import { createRevocationView } from '@rescind/guard/view'
+import { destination, pino } from 'pino'
+import type { Authority } from './authority.ts'
+import type { Config } from './config.ts'
+import { createFeed, stillMatters, toRecord } from './feed/feed.ts'
+import { createIndexes } from './feed/indexes.ts'
+import { openKeyRing } from './keys/ring.ts'
+import { createSeal, masterKey } from './keys/seal.ts'
+import { createLimits } from './limits.ts'
+import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
+import { createOrigins, loadOrigins } from './oauth/cors.ts'
+import { mountProvider } from './oauth/provider.ts'
+import { createListener } from './server.ts'
+import { openSqliteStore } from './store/sqlite/sqlite.ts'
+
+export type RunningAuthority = { authority: Authority; url: string; close(): Promise<void> }
+
+const SWEEP = 10_000
+
+/** Opens the store of a data directory, and the key that its contents are sealed under. */
+export async function openData(config: Config, options: { exclusive: boolean }) {
+  mkdirSync(config.data, { recursive: true, mode: 0o700 })
+  const seal = createSeal(masterKey(config.masterKey, join(config.data, 'master.key')))
+  const path = join(config.data, 'rescind.db')
+  const store = await openSqliteStore({ path, policy: config.policy, exclusive: options.exclusive })
+  return { store, seal }
+}
+
+/** Adds what every authority has: its own MCP endpoint as a resource, and a client for agents. */
+function withBuiltIns(config: Config): Config {
+  const { issuer } = config
+  const scopes = { 'account:read': 'See whose session this is' }
+  const agent = {
+    client_id: AGENT_CLIENT,
+    client_name: 'An agent of yours',
+    redirect_uris: [`${issuer}${CODE_PATH}`],
+    token_endpoint_auth_method: 'none',
+    firstParty: false,
+  }
+  return {
+    ...config,
+    clients: [agent, ...config.clients],
+    resources: [...config.resources, { resource: `${issuer}/mcp`, name: `${config.name} MCP`, scopes }],
+  }
+}
+
+/**
+ * Starts an authority and resolves once it answers.
+ * @param options.now the time in ms; for tests that move the clock
+ * @throws StoreUnavailable, or the system's error when the port is taken
+ */
+export async function startAuthority(given: Config, options: { now?: () => number } = {}): Promise<RunningAuthority> {
+  const now = options.now ?? Date.now
+  const config = withBuiltIns(given)
+  const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
+  const { store, seal } = await openData(config, { exclusive: true })
+  let ring = await openKeyRing(store, seal, now())
+  const view = createRevocationView()
+  const feed = createFeed()
+  const origins = createOrigins()
+  const verifier = createVerifier({
+    issuer: config.issuer,
+    now,
+    keyFor: async ({ kid }) => {
+      const key = ring.verification.get(kid)
+      if (!key) throw new TokenInvalid('foreign')
+      return key
+    },
+  })
+  const services = { config, store, seal, view, verifier, now, log, ring: () => ring }
+  const authority = Object.assign(services, {
+    indexes: createIndexes(store),
+    limits: createLimits(now),
+    provider: () => mounted,
+  }) as unknown as Authority
+  let mounted = mountProvider(authority)
+  authority.listener = createListener(authority, feed, origins)
+
+  for (const revocation of await stillMatters(authority, 0)) applyTo(authority, revocation)
+  store.onRevocation((revocation) => {
+    applyTo(authority, revocation)
+    feed.publish(revocation)
+  })
+  store.onOutsideChange(async () => {
+    try {
+      ring = await openKeyRing(store, seal, now())
+      mounted = mountProvider(authority)
+    } catch (error) {
+      log.error({ error: (error as Error).message }, 'keys could not be read again')
+    }
+  })
+  await loadOrigins(authority, origins)
+  const sweeper = setInterval(() => view.sweep(now()), SWEEP)
+  sweeper.unref()
+
+  const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, authority.listener)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(config.port, config.host, resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  log.info({ issuer: config.issuer, port }, 'the authority is up')
+  return {
+    authority,
+    url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+    async close() {
+      clearInterval(sweeper)
+      feed.close()
+      const closed = new Promise((resolve) => server.close(resolve))
+      server.closeIdleConnections()
+      setTimeout(() => server.closeAllConnections(), 5_000).unref()
+      await closed
+      await store.close()
+      log.flush()
+    },
+  }
+}
+
+function applyTo({ view }: Authority, revocation: Parameters<typeof toRecord>[0]) {
+  const record = toRecord(revocation)
+  if (record) view.apply(record)
+}

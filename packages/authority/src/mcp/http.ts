@@ -1,0 +1,48 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { toNodeHandler } from '@modelcontextprotocol/node'
+import { type AuthInfo, createMcpHandler } from '@modelcontextprotocol/server'
+import { authenticate } from '../authenticate.ts'
+import type { Authority } from '../authority.ts'
+import { RescindError } from '../errors.ts'
+import { addressOf } from '../http/address.ts'
+import { MAX_BODY } from '../http/body.ts'
+import { sendJson } from '../http/respond.ts'
+import { createToolServer, runTool } from './server.ts'
+import type { Caller } from './tools.ts'
+
+/**
+ * `/mcp`: Streamable HTTP, stateless, both protocol eras. The tools are public; a token that is sent all the same
+ * has to be live, or the request is refused with the way to a new one (RFC 9728 §5.1).
+ */
+export function createMcpEndpoint(authority: Authority) {
+  const handler = createMcpHandler(
+    ({ authInfo }) => {
+      const caller = authInfo?.extra?.caller as Caller
+      return createToolServer((name, input) => runTool(authority, name, input, caller))
+    },
+    {
+      responseMode: 'json',
+      maxRequestBodySize: MAX_BODY,
+      onerror: (error) => authority.log.debug({ error: error.message }, 'mcp request refused'),
+    },
+  )
+  const serve = toNodeHandler(handler)
+  return {
+    async endpoint(req: IncomingMessage, res: ServerResponse) {
+      const { config } = authority
+      const caller: Caller = { address: addressOf(req, config.trustProxy) }
+      try {
+        caller.claims = await authenticate(authority, req, `${config.issuer}/mcp`)
+      } catch (error) {
+        if (!(error instanceof RescindError) || error.code !== 'AUTHENTICATION_FAILED') throw error
+        const metadata = `${config.issuer}/.well-known/oauth-protected-resource/mcp`
+        return sendJson(res, 401, error, {
+          'www-authenticate': `Bearer error="invalid_token", resource_metadata="${metadata}"`,
+        })
+      }
+      const auth: AuthInfo = { token: '', clientId: caller.claims?.clientId ?? '', scopes: [], extra: { caller } }
+      await serve(Object.assign(req, { auth }), res)
+    },
+    close: () => handler.close(),
+  }
+}

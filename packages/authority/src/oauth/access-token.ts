@@ -1,0 +1,49 @@
+import { SignJWT } from 'jose'
+import { type Session, scopeFor } from '../domain/session.ts'
+import type { KeyRing } from '../keys/ring.ts'
+
+/** Where the status lists are: one for each block of this many indexes. */
+export const STATUS_LIST_SIZE = 131_072
+
+export type TokenFacts = {
+  jti: string
+  /** Its place among all access tokens ever issued here. */
+  idx: number
+  /** In seconds. */
+  iat: number
+  exp: number
+  resource: string
+  /** What the request narrowed the scope to, if it did. */
+  requestedScope?: string
+  /** Thumbprint of the DPoP key that it is bound to (RFC 9449 §6.1). */
+  jkt?: string
+}
+
+/** The claims of an access token (RFC 9068 §2.2), with the session it is of and its place in the status lists. */
+export function accessTokenClaims(issuer: string, session: Session, facts: TokenFacts): Record<string, unknown> {
+  const scope = scopeFor(session, facts.resource, facts.requestedScope)
+  const userinfo = scope.split(' ').includes('openid') ? [`${issuer}/oauth/userinfo`] : []
+  const list = Math.floor(facts.idx / STATUS_LIST_SIZE)
+  return {
+    iss: issuer,
+    sub: session.sub,
+    aud: userinfo.length > 0 ? [facts.resource, ...userinfo] : facts.resource,
+    client_id: session.clientId,
+    iat: facts.iat,
+    exp: facts.exp,
+    jti: facts.jti,
+    sid: session.sid,
+    scope,
+    auth_time: session.authTime,
+    ...(session.acr ? { acr: session.acr } : {}),
+    ...(facts.jkt ? { cnf: { jkt: facts.jkt } } : {}),
+    status: { status_list: { idx: facts.idx % STATUS_LIST_SIZE, uri: `${issuer}/status-lists/${list}` } },
+  }
+}
+
+/** Signs an access token (RFC 9068 §2.1: `typ: at+jwt`), with EdDSA (RFC 8037). */
+export function signAccessToken(ring: KeyRing, claims: Record<string, unknown>): Promise<string> {
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid: ring.signing.kid })
+    .sign(ring.signing.key)
+}

@@ -1,0 +1,78 @@
+import type { KoaContextWithOIDC } from 'oidc-provider'
+import type { Authority } from '../authority.ts'
+import type { Reason } from '../domain/reason.ts'
+import { addressOf } from '../http/address.ts'
+import { StoreUnavailable } from '../store/store.ts'
+import { completeExchange } from './exchange.ts'
+import type { Unit } from './unit.ts'
+
+/**
+ * Commits all that a protocol request wrote, before its answer is sent. An answer that can't be made durable
+ * is replaced by one that says so.
+ */
+export async function commitUnit(authority: Authority, ctx: KoaContextWithOIDC, unit: Unit): Promise<void> {
+  if (unit.storeFailed) return answerUnavailable(ctx)
+  const address = addressOf(ctx.req, authority.config.trustProxy)
+  try {
+    if (unit.ends.size > 0) await endSessions(authority, unit.ends, reasonFor(ctx, authority), address)
+    const exchanged = ctx.status === 200 && unit.open !== undefined
+    if (exchanged) completeExchange(authority, ctx, unit, address)
+    else unit.open = undefined
+    auditClients(authority, ctx, unit, address)
+    const { records, open, audit } = unit
+    if (records.length === 0 && !open && audit.length === 0) return
+    const outcome = await authority.store.transact({ kind: 'write', records, open, audit, at: authority.now() })
+    if (outcome.kind === 'conflict') await answerConflict(authority, ctx, outcome.model, unit, address)
+  } catch (error) {
+    if (error instanceof StoreUnavailable) return answerUnavailable(ctx)
+    throw error
+  }
+}
+
+function reasonFor(ctx: KoaContextWithOIDC, { config }: Authority): Reason {
+  if (ctx.oidc.route === 'token') return 'token_reuse'
+  // Signing in as somebody else passes through the same end of the browser's session.
+  const returnsTo = `${ctx.oidc.session?.state?.postLogoutRedirectUri ?? ''}`
+  return returnsTo.startsWith(`${config.issuer}/oauth/authorize`) ? 'account_switch' : 'user_logout'
+}
+
+async function endSessions(authority: Authority, sids: Iterable<string>, reason: Reason, address: string) {
+  for (const sid of sids) {
+    const request = { by: { kind: 'session' as const, sid }, reason, actor: 'rescind' }
+    await authority.store.transact({ kind: 'revoke', request, address, at: authority.now() })
+  }
+}
+
+/** Two requests with one code, or one proof: the second to commit gets nothing. */
+async function answerConflict(authority: Authority, ctx: KoaContextWithOIDC, model: string, unit: Unit, address: string) {
+  ctx.remove('set-cookie')
+  ctx.status = 400
+  if (model === 'AuthorizationCode' && unit.open) {
+    // RFC 6749 §4.1.2: a code that comes twice takes with it what it was exchanged for.
+    await endSessions(authority, [unit.open.sid], 'token_reuse', address)
+  }
+  const description = model === 'ReplayDetection' ? 'DPoP proof was used before' : 'authorization code was used before'
+  ctx.body = {
+    error: model === 'ReplayDetection' ? 'invalid_dpop_proof' : 'invalid_grant',
+    error_description: description,
+  }
+}
+
+function answerUnavailable(ctx: KoaContextWithOIDC) {
+  ctx.remove('set-cookie')
+  ctx.status = 503
+  ctx.set('retry-after', '1')
+  ctx.body = {
+    error: 'temporarily_unavailable',
+    error_description: 'nothing has changed because it could not be made durable; try again',
+  }
+}
+
+function auditClients(authority: Authority, ctx: KoaContextWithOIDC, unit: Unit, address: string) {
+  const { route, entities } = ctx.oidc ?? {}
+  const clientId = entities?.Client?.clientId
+  if (!clientId) return
+  const event = { at: authority.now(), actor: `client:${clientId}`, clientId, address }
+  if (route === 'registration' && ctx.status === 201) unit.audit.push({ event: 'client.registered', ...event })
+  if (route === 'client_delete' && ctx.status === 204) unit.audit.push({ event: 'client.removed', ...event })
+}

@@ -1,0 +1,58 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Authority } from '../authority.ts'
+
+const MAX_ORIGINS = 10_000
+
+/** The origins of browser apps: where the redirect URIs of registered clients point. */
+export type Origins = { add(redirectUris: readonly string[]): void; has(origin: string): boolean }
+
+/** Web origins only; a native app's scheme has none. */
+export function createOrigins(): Origins {
+  const origins = new Set<string>()
+  return {
+    add(redirectUris) {
+      for (const uri of redirectUris) {
+        const url = URL.parse(uri)
+        if (url && /^https?:$/.test(url.protocol)) origins.add(url.origin)
+      }
+      for (const oldest of origins) {
+        if (origins.size <= MAX_ORIGINS) break
+        origins.delete(oldest)
+      }
+    },
+    has: (origin) => origins.has(origin),
+  }
+}
+
+/** The origins of all clients that are registered at start. */
+export async function loadOrigins({ config, store, seal }: Authority, origins: Origins): Promise<void> {
+  for (const client of config.clients) origins.add((client.redirect_uris as string[] | undefined) ?? [])
+  for (const { id, payload } of await store.read({ kind: 'records', model: 'Client' })) {
+    const client = JSON.parse(seal.open(payload, `Client:${id}`)) as { redirect_uris?: string[] }
+    origins.add(client.redirect_uris ?? [])
+  }
+}
+
+/**
+ * Lets the browser apps of registered clients read the answer (Fetch standard, CORS protocol). Never with
+ * credentials: apps prove themselves with tokens, and cookies are for our own pages.
+ * @returns true when it was a preflight, which is answered
+ */
+export function cors(origins: Origins, req: IncomingMessage, res: ServerResponse): boolean {
+  res.setHeader('vary', 'Origin')
+  const { origin } = req.headers
+  const allowed = origin !== undefined && origins.has(origin)
+  if (allowed) {
+    res.setHeader('access-control-allow-origin', origin)
+    res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
+  }
+  if (req.method !== 'OPTIONS') return false
+  if (allowed) {
+    res.setHeader('access-control-allow-methods', 'GET, POST, DELETE')
+    res.setHeader('access-control-allow-headers', 'Authorization, Content-Type, DPoP, Prefer, MCP-Protocol-Version')
+    res.setHeader('access-control-max-age', '600')
+  }
+  res.writeHead(204)
+  res.end()
+  return true
+}

@@ -1,0 +1,176 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { signIn } from '../accounts.ts'
+import type { Authority } from '../authority.ts'
+import { RescindError } from '../errors.ts'
+import { addressOf } from '../http/address.ts'
+import { readForm } from '../http/body.ts'
+import { sendHtml } from '../http/respond.ts'
+import { consentPage } from '../pages/consent.ts'
+import { errorPage } from '../pages/error.ts'
+import { signInPage } from '../pages/sign-in.ts'
+import { newGrant } from './grant.ts'
+import { errors } from './library.ts'
+import { inUnit, type Unit } from './unit.ts'
+
+/*
+ * The steps that a person takes in the browser: sign in, allow. Plain forms; each step is kept by the protocol
+ * library under a cookie that only this browser has, and its result is committed before the browser goes on.
+ */
+
+const WRONG = 'That e-mail and password do not match. Check them and try again.'
+
+/** Serves `/interaction/{uid}` and its forms. */
+export async function interactionEndpoint(
+  authority: Authority,
+  req: IncomingMessage,
+  res: ServerResponse,
+  [uid, step]: string[],
+): Promise<void> {
+  const { provider } = authority.provider()
+  await inUnit(async (unit) => {
+    const interaction = await provider.interactionDetails(req, res).catch((error: unknown) => {
+      if (error instanceof errors.SessionNotFound) return undefined
+      throw error
+    })
+    if (!interaction || interaction.uid !== uid) {
+      const message = 'It was finished already, took too long, or was begun in another browser. Start again in the app.'
+      return sendHtml(res, 400, await errorPage({ title: 'This sign-in has expired', message }))
+    }
+    const client = await provider.Client.find(`${interaction.params.client_id}`)
+    const clientName = client?.clientName ?? `${interaction.params.client_id}`
+    const here = { authority, req, res, unit, uid: uid as string, interaction, clientName, client }
+    if (req.method === 'GET') return show(here)
+    refuseForeignForm(authority, req)
+    if (step === 'login') return login(here)
+    if (step === 'consent') return consent(here)
+    return finish(here, { error: 'access_denied', error_description: 'the person did not go on' })
+  })
+}
+
+type Provider = ReturnType<Authority['provider']>['provider']
+type Here = {
+  authority: Authority
+  req: IncomingMessage
+  res: ServerResponse
+  unit: Unit
+  uid: string
+  interaction: Awaited<ReturnType<Provider['interactionDetails']>>
+  clientName: string
+  client: Awaited<ReturnType<Provider['Client']['find']>>
+}
+
+/** A form that another site submits carries that site's origin; the cookie alone would not tell. */
+function refuseForeignForm({ config }: Authority, req: IncomingMessage) {
+  const { origin } = req.headers
+  const site = req.headers['sec-fetch-site']
+  if ((origin !== undefined && origin !== config.issuer) || (site !== undefined && site !== 'same-origin')) {
+    throw new RescindError('ACCESS_DENIED', 'This form has to be sent from its own page.')
+  }
+}
+
+async function show({ authority, res, uid, interaction, clientName, client }: Here) {
+  const { prompt, params, session } = interaction
+  const action = (step: string) => `/interaction/${uid}/${step}`
+  if (prompt.name === 'login') {
+    const reason = prompt.reasons.includes('session_ended')
+      ? 'A session in this browser was ended, so please sign in again.'
+      : undefined
+    const email = typeof params.login_hint === 'string' ? params.login_hint.slice(0, 254) : undefined
+    return sendHtml(
+      res,
+      200,
+      await signInPage({ action: action('login'), cancelAction: action('cancel'), clientName, email, reason }),
+    )
+  }
+  const account = await authority.store.read({ kind: 'account-by-sub', sub: session?.accountId ?? '' })
+  const resource = [params.resource].flat()[0]
+  const known = authority.config.resources.find((one) => one.resource === resource)
+  const html = await consentPage({
+    action: action('consent'),
+    cancelAction: action('cancel'),
+    clientName,
+    clientUri: client?.clientUri,
+    redirectHost: URL.parse(`${params.redirect_uri}`)?.host || `${params.redirect_uri}`,
+    accountEmail: account?.email ?? '',
+    scopes: asked(interaction).map((name) => ({ name, description: describe(name, known?.scopes) })),
+    resource: known?.name,
+  })
+  return sendHtml(res, 200, html)
+}
+
+function asked(interaction: Here['interaction']): string[] {
+  return `${interaction.params.scope ?? ''}`.split(' ').filter(Boolean)
+}
+
+const OIDC_DESCRIPTIONS: Record<string, string> = {
+  openid: 'Know who you are',
+  profile: 'See your name',
+  email: 'See your e-mail address',
+  offline_access: 'Stay signed in until you log out',
+}
+
+function describe(scope: string, ofResource: Record<string, string> | undefined): string {
+  return ofResource?.[scope] ?? OIDC_DESCRIPTIONS[scope] ?? scope
+}
+
+async function login(here: Here) {
+  const { authority, req, res, unit, uid, clientName } = here
+  const { store, limits, config } = authority
+  const address = addressOf(req, config.trustProxy)
+  const form = await readForm(req)
+  const email = (form.get('email') ?? '').trim().slice(0, 254)
+  const refuse = async (status: number, error: string) => {
+    const action = `/interaction/${uid}/login`
+    const cancelAction = `/interaction/${uid}/cancel`
+    sendHtml(res, status, await signInPage({ action, cancelAction, clientName, email, error }))
+  }
+  try {
+    limits.signInAddress.spend(address)
+    limits.signInAccount.spend(email.toLowerCase())
+  } catch (error) {
+    if (!(error instanceof RescindError)) throw error
+    res.setHeader('retry-after', String(error.retryAfter ?? 1))
+    return refuse(429, error.message)
+  }
+  const account = await signIn(store, email, form.get('password') ?? '')
+  const at = authority.now()
+  const who = { at, actor: 'anonymous', sub: account?.sub, clientId: here.client?.clientId, address }
+  if (!account) {
+    const known = await store.read({ kind: 'account', email })
+    const audit = [{ ...who, event: 'signin.failed' as const, sub: known?.sub }]
+    await store.transact({ kind: 'write', records: [], audit, at })
+    return refuse(401, WRONG)
+  }
+  unit.audit.push({ ...who, event: 'signin.succeeded', actor: `account:${account.sub}` })
+  return finish(here, { login: { accountId: account.sub, amr: ['pwd'], remember: true } })
+}
+
+async function consent(here: Here) {
+  const { authority, interaction } = here
+  const accountId = interaction.session?.accountId
+  if (interaction.prompt.name !== 'consent' || !accountId) {
+    return finish(here, { error: 'access_denied', error_description: 'sign in first' })
+  }
+  const scopes = asked(interaction)
+  const ofResources = [interaction.params.resource].flat().map((resource) => {
+    const known = authority.config.resources.find((one) => one.resource === resource)
+    return [`${resource}`, scopes.filter((scope) => known?.scopes[scope] !== undefined)] as const
+  })
+  const grant = await newGrant(authority, authority.provider().provider, {
+    accountId,
+    clientId: `${interaction.params.client_id}`,
+    oidcScopes: scopes.filter((scope) => scope in OIDC_DESCRIPTIONS),
+    resourceScopes: Object.fromEntries(ofResources),
+  })
+  return finish(here, { consent: { grantId: grant.jti } })
+}
+
+/** Commits the step, then sends the browser on. */
+async function finish({ authority, req, res, unit }: Here, result: Record<string, unknown>) {
+  const { provider } = authority.provider()
+  const location = await provider.interactionResult(req, res, result, { mergeWithLastSubmission: !result.error })
+  const { records, audit } = unit
+  await authority.store.transact({ kind: 'write', records, audit, at: authority.now() })
+  res.writeHead(303, { location, 'content-length': 0, 'cache-control': 'no-store' })
+  res.end()
+}

@@ -1,0 +1,258 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ClientMetadata, Configuration, KoaContextWithOIDC, Provider as ProviderType } from 'oidc-provider'
+import type { Authority } from '../authority.ts'
+import type { ResourceConfig } from '../config.ts'
+import { confirmSignOutPage, signedOutPage } from '../pages/signed-out.ts'
+import { errorPage } from '../pages/error.ts'
+import { createAdapter } from './adapter.ts'
+import { openFromCode } from './exchange.ts'
+import { errors, interactionPolicy, Provider } from './library.ts'
+import { refreshGrant } from './refresh.ts'
+import { commitUnit } from './commit.ts'
+import { newGrant } from './grant.ts'
+import { inUnit } from './unit.ts'
+
+export type Client = NonNullable<Awaited<ReturnType<ProviderType['Client']['find']>>>
+
+/** The protocol library, mounted: everything of OAuth and OIDC that is not about ending sessions. */
+export type MountedProvider = {
+  provider: ProviderType
+  /** Serves one request; the answer is sent only after everything it wrote is durable. */
+  handle(req: IncomingMessage, res: ServerResponse): Promise<void>
+  firstParty(clientId: string): boolean
+  /** A registered client: from the configuration, registered dynamically, or by its metadata document. */
+  find(clientId: string): Promise<Client | undefined>
+}
+
+export const ROUTES = {
+  authorization: '/oauth/authorize',
+  token: '/oauth/token',
+  jwks: '/oauth/jwks',
+  registration: '/oauth/register',
+  pushed_authorization_request: '/oauth/par',
+  end_session: '/oauth/logout',
+  userinfo: '/oauth/userinfo',
+  revocation: '/oauth/revoke',
+  introspection: '/oauth/introspect',
+} as const
+
+const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email']
+
+/** Builds the library from the configuration and the keys of the moment; a key rotation builds it anew. */
+export function mountProvider(authority: Authority): MountedProvider {
+  const { config, log } = authority
+  const firstParty = new Set(config.clients.filter((client) => client.firstParty).map((client) => client.client_id))
+  const provider = new Provider(config.issuer, configuration(authority, firstParty))
+  // Every URL that the library builds is the issuer's, whatever a request claims its host is.
+  provider.proxy = true
+  provider.use(async (ctx, next) => {
+    await inUnit(async (unit) => {
+      await next()
+      await commitUnit(authority, ctx as KoaContextWithOIDC, unit)
+    })
+  })
+  provider.registerGrantType('refresh_token', refreshGrant(authority), ['refresh_token', 'scope', 'resource'])
+  provider.on('server_error', (ctx, error) => {
+    log.error({ path: ctx.path, error: error.message, stack: error.stack }, 'protocol error')
+  })
+  const callback = provider.callback()
+  return {
+    provider,
+    handle: (req, res) => callback(req, res),
+    firstParty: (clientId) => firstParty.has(clientId),
+    find: (clientId) =>
+      inUnit(async () => {
+        try {
+          return await provider.Client.find(clientId)
+        } catch (error) {
+          if (error instanceof errors.OIDCProviderError) return undefined
+          throw error
+        }
+      }),
+  }
+}
+
+function configuration(authority: Authority, firstParty: Set<string>): Configuration {
+  const { config, seal, store, now } = authority
+  const secure = config.issuer.startsWith('https:')
+  const cookie = { httpOnly: true, sameSite: 'lax', secure, signed: true } as const
+  return {
+    adapter: createAdapter(store, seal, now),
+    jwks: { keys: authority.ring().jwks },
+    clients: [...config.clients.map(toMetadata), ...config.resources.flatMap(resourceServerClient)],
+    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post'],
+    clientDefaults: {
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'client_secret_basic',
+      id_token_signed_response_alg: 'EdDSA',
+    },
+    enabledJWA: { idTokenSigningAlgValues: ['EdDSA'] },
+    responseTypes: ['code'],
+    pkce: { required: () => true },
+    routes: ROUTES,
+    scopes: OIDC_SCOPES,
+    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], sid: null, auth_time: null },
+    ttl: lifetimes(config.policy.accessTokenTtl),
+    formats: { bitsOfOpaqueRandomness: 256, customizers: { jwt: openFromCode(authority) } },
+    // Refresh tokens are ours: rotation, reuse and the end of the session are one transaction.
+    issueRefreshToken: async () => false,
+    expiresWithSession: async () => true,
+    cookies: {
+      keys: authority.ring().cookies,
+      names: secure
+        ? { session: '__Host-rescind', interaction: '__Secure-rescind-step', resume: '__Secure-rescind-resume' }
+        : { session: 'rescind', interaction: 'rescind-step', resume: 'rescind-resume' },
+      long: cookie,
+      short: cookie,
+    },
+    features: features(authority),
+    findAccount: async (_ctx, sub) => {
+      const account = await store.read({ kind: 'account-by-sub', sub })
+      if (!account) return undefined
+      return {
+        accountId: sub,
+        claims: async () => ({ sub, name: account.name, email: account.email, email_verified: false }),
+      }
+    },
+    loadExistingGrant: (ctx) => loadGrant(authority, ctx, firstParty),
+    interactions: { url: async (_ctx, interaction) => `/interaction/${interaction.uid}`, policy: policy(authority) },
+    discovery: {
+      revocation_endpoint: `${config.issuer}${ROUTES.revocation}`,
+      introspection_endpoint: `${config.issuer}${ROUTES.introspection}`,
+      userinfo_endpoint: `${config.issuer}${ROUTES.userinfo}`,
+      revocation_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
+      introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+      dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519'],
+      scopes_supported: [...OIDC_SCOPES, ...config.resources.flatMap((one) => Object.keys(one.scopes))],
+      protected_resources: config.resources.map((one) => one.resource),
+    },
+    clientBasedCORS: () => false,
+    renderError: async (ctx, out) => {
+      ctx.type = 'html'
+      ctx.body = await errorPage({
+        title: 'This sign-in can’t go on',
+        message: `${out.error_description ?? 'The request was not valid.'}`,
+        code: out.error,
+      })
+    },
+  }
+}
+
+function features(authority: Authority): Configuration['features'] {
+  const { config } = authority
+  const byId = new Map(config.resources.map((resource) => [resource.resource, resource]))
+  return {
+    devInteractions: { enabled: false },
+    userinfo: { enabled: false },
+    introspection: { enabled: false },
+    revocation: { enabled: false },
+    dPoP: { enabled: true },
+    pushedAuthorizationRequests: { enabled: true },
+    rpInitiatedLogout: {
+      enabled: true,
+      logoutSource: async (ctx, form) => {
+        ctx.type = 'html'
+        ctx.body = await confirmSignOutPage({ form, host: new URL(config.issuer).host })
+      },
+      postLogoutSuccessSource: async (ctx) => {
+        ctx.type = 'html'
+        ctx.body = await signedOutPage({ clientName: ctx.oidc.client?.clientName })
+      },
+    },
+    registration: { enabled: config.registration.open },
+    registrationManagement: { enabled: config.registration.open },
+    clientIdMetadataDocument: { enabled: config.registration.open, ack: CIMD_ACK },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: async (_ctx, _client, oneOf) => (oneOf ? oneOf[0] : config.resources[0]?.resource) as string,
+      useGrantedResource: async () => true,
+      getResourceServerInfo: async (ctx, indicator) => {
+        const resource = byId.get(indicator)
+        if (!resource) throw new errors.InvalidTarget('this authority issues no tokens for that resource')
+        defaultScope(ctx, resource)
+        return {
+          scope: Object.keys(resource.scopes).join(' '),
+          audience: indicator,
+          accessTokenFormat: 'jwt',
+          accessTokenTTL: config.policy.accessTokenTtl,
+          jwt: { sign: { alg: 'EdDSA' } },
+        }
+      },
+    },
+  }
+}
+
+/** The draft of client ID metadata documents that we have read (the library wants to hear it). */
+const CIMD_ACK = 'draft-02'
+
+/** MCP clients often ask for no scope at all: they get what the resource offers, not a refusal. */
+function defaultScope(ctx: KoaContextWithOIDC, resource: ResourceConfig) {
+  const asked = ctx.oidc.route === 'authorization' || ctx.oidc.route === 'pushed_authorization_request'
+  if (asked && ctx.oidc.params && ctx.oidc.params.scope === undefined) {
+    ctx.oidc.params.scope = Object.keys(resource.scopes).join(' ')
+  }
+}
+
+function lifetimes(accessTokenTtl: number): Configuration['ttl'] {
+  return {
+    AccessToken: accessTokenTtl,
+    AuthorizationCode: 300,
+    Grant: 3600,
+    IdToken: 3600,
+    Interaction: 3600,
+    Session: 14 * 86_400,
+    RegistrationAccessToken: 365 * 86_400,
+  }
+}
+
+function toMetadata({ firstParty: _, ...metadata }: Authority['config']['clients'][number]): ClientMetadata {
+  return metadata as ClientMetadata
+}
+
+/** A guard authenticates as a client that can't sign anybody in. */
+function resourceServerClient({ client_id, client_secret, name }: ResourceConfig): ClientMetadata[] {
+  if (!client_id || !client_secret) return []
+  return [{ client_id, client_secret, client_name: name, redirect_uris: [], response_types: [], grant_types: [] }]
+}
+
+/** Each sign-in is a session of its own, so only the grant that this very interaction made counts. */
+async function loadGrant(authority: Authority, ctx: KoaContextWithOIDC, firstParty: Set<string>) {
+  const { client, provider, session, result } = ctx.oidc
+  const made = result?.consent?.grantId
+  if (made) return provider.Grant.find(made)
+  if (!client || !session?.accountId || !firstParty.has(client.clientId)) return undefined
+  return newGrant(authority, provider, {
+    accountId: session.accountId,
+    clientId: client.clientId,
+    oidcScopes: [...ctx.oidc.requestParamOIDCScopes],
+    resourceScopes: Object.fromEntries(
+      Object.entries(ctx.oidc.resourceServers ?? {}).map(([resource, server]) => [
+        resource,
+        [...ctx.oidc.requestParamScopes].filter((scope) => server.scopes.has(scope)),
+      ]),
+    ),
+  })
+}
+
+/**
+ * The library's questions, and one of ours: whoever logged out of an app in this browser is asked to sign in
+ * again. Otherwise the next person at the keyboard would walk straight back in.
+ */
+function policy({ store }: Authority) {
+  const { base, Check } = interactionPolicy
+  const prompts = base()
+  prompts.get('login')?.checks.add(
+    new Check('session_ended', 'a session of this browser has ended, sign in again', async (ctx) => {
+      const { session, result } = ctx.oidc
+      if (result?.login || !session?.accountId) return Check.NO_NEED_TO_PROMPT
+      const signedInAt = (session.loginTs ?? 0) * 1000
+      for (const { grantId } of Object.values(session.authorizations ?? {})) {
+        const known = grantId ? await store.read({ kind: 'session', sid: grantId }) : undefined
+        if (known?.ended && known.openedAt >= signedInAt) return Check.REQUEST_PROMPT
+      }
+      return Check.NO_NEED_TO_PROMPT
+    }),
+  )
+  return prompts
+}

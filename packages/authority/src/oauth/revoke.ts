@@ -1,0 +1,66 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Authority } from '../authority.ts'
+import type { RevocationRequest } from '../domain/revocation.ts'
+import { addressOf } from '../http/address.ts'
+import { readForm } from '../http/body.ts'
+import { sendJson } from '../http/respond.ts'
+import { MAX_TOKEN, presentedAccess, readOwnSecret, revoke } from '../revoke.ts'
+import type { RevokeOutcome } from '../store/store.ts'
+import { authenticateClient, OAuthError } from './client-auth.ts'
+
+/** What a revocation answers. A bare 200 proves nothing (RFC 7009 §2.2): the receipt does. */
+export type Receipt =
+  | { revoked: true; ended: ReceiptEntry[]; signedOut: boolean }
+  /** It was dead before; nothing changed. */
+  | { revoked: true; already: true }
+  /** We never issued it, so there was nothing to revoke. */
+  | { revoked: false; status: 'unknown_token' }
+
+type ReceiptEntry = { what: string; sid: string; seq: number; at: string; reason: string }
+
+/**
+ * `POST /oauth/revoke` (RFC 7009): an access token, a refresh token or a logout ticket, for its own client.
+ * 200 only once it is durable. A hint only says where to look first (§2.1); each kind of ours says what it is.
+ * @throws OAuthError invalid_client, invalid_request, invalid_grant; RescindError
+ */
+export async function revocationEndpoint(authority: Authority, req: IncomingMessage, res: ServerResponse) {
+  const address = addressOf(req, authority.config.trustProxy)
+  const form = await readForm(req)
+  const client = await authenticateClient(authority, req, form)
+  const token = form.get('token')
+  if (!token) throw new OAuthError(400, 'invalid_request', 'the parameter `token` is missing')
+  const by = await presented(authority, token, client.clientId)
+  if (!by) return sendJson(res, 200, { revoked: false, status: 'unknown_token' } satisfies Receipt)
+  const outcome = await revoke(authority, by, `client:${client.clientId}`, address)
+  if (outcome.kind === 'refused') {
+    throw new OAuthError(400, 'invalid_grant', 'the token was issued to another client')
+  }
+  sendJson(res, 200, receiptOf(outcome))
+}
+
+async function presented(
+  authority: Authority,
+  token: string,
+  clientId: string,
+): Promise<RevocationRequest['by'] | undefined> {
+  if (token.length > MAX_TOKEN) return undefined
+  const secret = readOwnSecret(authority, token)
+  if (secret?.kind === 'refresh_token') return { kind: 'refresh', refresh: secret, clientId }
+  if (secret?.kind === 'logout_ticket') return { kind: 'ticket', sid: secret.sid, hash: secret.hash, clientId }
+  try {
+    const claims = await authority.verifier.verify(token, { allowExpired: true })
+    return { kind: 'access', access: presentedAccess(claims), clientId }
+  } catch {
+    return undefined
+  }
+}
+
+/** The receipt of a revocation that was decided. */
+export function receiptOf(outcome: Exclude<RevokeOutcome, { kind: 'refused' }>): Receipt {
+  if (outcome.kind === 'unknown') return { revoked: false, status: 'unknown_token' }
+  if (outcome.kind === 'already') return { revoked: true, already: true }
+  const ended = outcome.revocations.map(({ what, sid, seq, at, reason }) => {
+    return { what, sid, seq, at: new Date(at).toISOString(), reason }
+  })
+  return { revoked: true, ended, signedOut: outcome.signedOut }
+}

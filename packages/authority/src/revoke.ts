@@ -1,0 +1,82 @@
+import type { AccessTokenClaims } from '@rescind/guard/claims'
+import type { Authority } from './authority.ts'
+import type { PresentedAccess, PresentedRefresh, RevocationRequest } from './domain/revocation.ts'
+import { readSecret, type RefreshTokenParts, type TicketParts } from './domain/secret.ts'
+import { RescindError } from './errors.ts'
+import type { RevokeOutcome } from './store/store.ts'
+
+export const LOGGED_OUT = 'OAuth tokens revoked successfully. You have been logged out.'
+export const STILL_SIGNED_IN =
+  'Access token revoked successfully. The session is still signed in: its refresh token can get a new access ' +
+  'token. Send the refresh token too to log out.'
+
+/** Longer than any token of ours: what is longer is not looked at. */
+export const MAX_TOKEN = 8192
+
+export type RevokedTokens = { success: true; message: string }
+
+/**
+ * `revoke_oauth_tokens`: kills an access token and, with its refresh token, the session. Durable when it
+ * resolves. Holding the tokens is the proof; there is no other authentication.
+ * @param address where the request comes from, for the audit record
+ * @throws RescindError INVALID_TOKEN (nothing was revoked), TOKEN_REVOKED, RATE_LIMITED, UNAVAILABLE
+ */
+export async function revokeTokens(
+  authority: Authority,
+  tokens: { accessToken: string; refreshToken?: string },
+  address: string,
+): Promise<RevokedTokens> {
+  const { limits } = authority
+  limits.badRevocation.check(address)
+  try {
+    const access = presentedAccess(await genuineAccessToken(authority, tokens.accessToken))
+    const refresh = tokens.refreshToken === undefined ? undefined : presentedRefresh(authority, tokens.refreshToken)
+    const outcome = await revoke(authority, { kind: 'pair', access, refresh }, `account:${access.sub}`, address)
+    if (outcome.kind === 'already') throw new RescindError('TOKEN_REVOKED', 'Token has already been revoked')
+    if (outcome.kind !== 'revoked') throw new RescindError('INVALID_TOKEN', 'Invalid refresh token')
+    return { success: true, message: outcome.signedOut ? LOGGED_OUT : STILL_SIGNED_IN }
+  } catch (error) {
+    if (error instanceof RescindError && error.code === 'INVALID_TOKEN') limits.badRevocation.spend(address)
+    throw error
+  }
+}
+
+/** Hands a revocation to the store, which decides and commits it. Every edge that ends something calls this. */
+export function revoke(
+  authority: Authority,
+  by: RevocationRequest['by'],
+  actor: string,
+  address: string,
+  reason: RevocationRequest['reason'] = 'user_logout',
+): Promise<RevokeOutcome> {
+  return authority.store.transact({ kind: 'revoke', request: { by, reason, actor }, address, at: authority.now() })
+}
+
+/**
+ * The claims of an access token that we issued, live, dead or expired.
+ * @throws RescindError INVALID_TOKEN
+ */
+export async function genuineAccessToken(authority: Authority, token: string): Promise<AccessTokenClaims> {
+  try {
+    return await authority.verifier.verify(token, { allowExpired: true })
+  } catch {
+    throw new RescindError('INVALID_TOKEN', 'Invalid access token')
+  }
+}
+
+/** What the domain needs to know of a genuine access token. */
+export function presentedAccess(claims: AccessTokenClaims): PresentedAccess {
+  const { sid, jti, exp, sub, clientId, status } = claims
+  return { sid, jti, exp, sub, clientId, idx: status?.idx ?? -1 }
+}
+
+function presentedRefresh(authority: Authority, token: string): PresentedRefresh {
+  const parts = readOwnSecret(authority, token)
+  if (parts?.kind !== 'refresh_token') throw new RescindError('INVALID_TOKEN', 'Invalid refresh token')
+  return parts
+}
+
+/** Reads a refresh token or a logout ticket of ours; `undefined` for anything else. */
+export function readOwnSecret(authority: Authority, token: string): RefreshTokenParts | TicketParts | undefined {
+  return token.length > MAX_TOKEN ? undefined : readSecret(token, authority.ring().secrets)
+}

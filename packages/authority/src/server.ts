@@ -1,0 +1,190 @@
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { Authority } from './authority.ts'
+import type { Feed } from './feed/feed.ts'
+import { RescindError } from './errors.ts'
+import { declaredTooLong, tooLarge } from './http/body.ts'
+import { asRescindError, sendError, sendHtml, sendJson } from './http/respond.ts'
+import { createMcpEndpoint } from './mcp/http.ts'
+import { CODE_PATH } from './mcp/flow.ts'
+import { OAuthError } from './oauth/client-auth.ts'
+import { cors, type Origins } from './oauth/cors.ts'
+import { interactionEndpoint } from './oauth/interaction.ts'
+import { introspectionEndpoint } from './oauth/introspect.ts'
+import { ROUTES } from './oauth/provider.ts'
+import { revocationEndpoint } from './oauth/revoke.ts'
+import { userinfoEndpoint } from './oauth/userinfo.ts'
+import { codePage } from './pages/code.ts'
+import { errorPage } from './pages/error.ts'
+import { homePage } from './pages/home.ts'
+import { logo } from './pages/logo.ts'
+import { stylesheet } from './pages/styles.ts'
+import { addressOf } from './http/address.ts'
+import { revokeEndpoint, sessionEndpoint } from './v1.ts'
+
+type Endpoint = (req: IncomingMessage, res: ServerResponse, url: URL) => Promise<void> | void
+type Route = { methods: string[]; serve: Endpoint }
+
+/** The request listener of an authority: one table of paths, and the protocol library behind it. */
+export function createListener(authority: Authority, feed: Feed, origins: Origins): RequestListener {
+  const routes = createRoutes(authority, feed)
+  const { issuer, trustProxy } = authority.config
+  const { host, protocol } = new URL(issuer)
+
+  async function serve(req: IncomingMessage, res: ServerResponse) {
+    if (declaredTooLong(req)) throw tooLarge()
+    if (!trustProxy && !ownHost(req.headers.host, host)) {
+      throw new RescindError('NOT_FOUND', `This server answers for ${host} only.`)
+    }
+    const url = URL.parse(req.url ?? '/', issuer)
+    if (!url || url.origin !== issuer) throw new RescindError('VALIDATION_ERROR', 'The request target is not valid.')
+    if (cors(origins, req, res)) return
+    if (url.pathname === '/mcp') refuseForeignOrigin(req, issuer, origins)
+    const route = routes.get(url.pathname)
+    if (route) {
+      if (!route.methods.includes(req.method ?? '')) return refuseMethod(res, route)
+      return route.serve(req, res, url)
+    }
+    const step = /^\/interaction\/([\w-]{1,64})(?:\/(login|consent|cancel))?$/.exec(url.pathname)
+    if (step && (req.method === 'GET' ? !step[2] : req.method === 'POST' && step[2])) {
+      return interactionEndpoint(authority, req, res, step.slice(1))
+    }
+    if (!/^\/(oauth|\.well-known)\//.test(url.pathname)) return notFound(req, res)
+    await toLibrary(req, res)
+  }
+
+  /** The library builds its URLs from what the request says of itself, so the request says the issuer's. */
+  async function toLibrary(req: IncomingMessage, res: ServerResponse) {
+    req.headers.host = host
+    req.headers['x-forwarded-proto'] = protocol.slice(0, -1)
+    delete req.headers['x-forwarded-host']
+    // It leaves CORS alone where it sees that somebody decided already.
+    res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
+    if (req.url?.startsWith(ROUTES.registration) && req.method === 'POST') {
+      authority.limits.registration.spend(addressOf(req, trustProxy))
+      res.on('finish', () => void learnOrigins(authority, origins))
+    }
+    await authority.provider().handle(req, res)
+  }
+
+  return (req, res) => {
+    const id = randomBytes(9).toString('base64url')
+    res.setHeader('x-request-id', id)
+    res.setHeader('x-content-type-options', 'nosniff')
+    serve(req, res).catch((error: unknown) => fail(authority, req, res, error, id))
+  }
+}
+
+function createRoutes(authority: Authority, feed: Feed): Map<string, Route> {
+  const { issuer, resources } = authority.config
+  const mcp = createMcpEndpoint(authority)
+  const post = (serve: Endpoint): Route => ({ methods: ['POST'], serve })
+  const get = (serve: Endpoint): Route => ({ methods: ['GET', 'HEAD'], serve })
+  const asset = (type: string, text: string) =>
+    get((_req, res) => {
+      res.writeHead(200, { 'content-type': type, 'cache-control': 'public, max-age=300' }).end(text)
+    })
+  const routes = new Map<string, Route>([
+    ['/v1/revoke', post((req, res) => revokeEndpoint(authority, req, res))],
+    ['/v1/session', get((req, res) => sessionEndpoint(authority, req, res))],
+    [ROUTES.revocation, post((req, res) => revocationEndpoint(authority, req, res))],
+    [ROUTES.introspection, post((req, res) => introspectionEndpoint(authority, req, res))],
+    [ROUTES.userinfo, { methods: ['GET', 'POST'], serve: (req, res) => userinfoEndpoint(authority, req, res) }],
+    ['/feed', get((req, res, url) => feed.endpoint(authority, req, res, url.searchParams))],
+    ['/mcp', { methods: ['POST', 'GET', 'DELETE'], serve: mcp.endpoint }],
+    [CODE_PATH, get(async (_req, res, url) => sendHtml(res, 200, await codePage(codeParameters(url))))],
+    ['/', get(async (_req, res) => sendHtml(res, 200, await homePage({ issuer, mcpUrl: `${issuer}/mcp`, docs: [] })))],
+    ['/assets/rescind.css', asset('text/css; charset=utf-8', stylesheet)],
+    ['/assets/rescind.svg', asset('image/svg+xml', logo)],
+  ])
+  for (const { resource, name, scopes } of resources) {
+    const { origin, pathname } = new URL(resource)
+    if (origin !== issuer) continue
+    const path = `/.well-known/oauth-protected-resource${pathname === '/' ? '' : pathname}`
+    const metadata = {
+      resource,
+      resource_name: name,
+      authorization_servers: [issuer],
+      scopes_supported: Object.keys(scopes),
+      bearer_methods_supported: ['header'],
+      dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519'],
+    }
+    routes.set(path, get((_req, res) => sendJson(res, 200, metadata)))
+  }
+  return routes
+}
+
+function codeParameters({ searchParams }: URL) {
+  const read = (name: string) => searchParams.get(name)?.slice(0, 2000)
+  return {
+    code: read('code'),
+    state: read('state'),
+    iss: read('iss'),
+    error: read('error'),
+    errorDescription: read('error_description'),
+  }
+}
+
+/** A page of another site that had its own name point at this machine is not to reach us under that name. */
+function ownHost(given: string | undefined, own: string): boolean {
+  if (given === own) return true
+  const hostname = URL.parse(`http://${given}`)?.hostname
+  return hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]'
+}
+
+/** MCP over HTTP has to check who sends from a browser (spec 2025-11-25, Streamable HTTP, security). */
+function refuseForeignOrigin(req: IncomingMessage, issuer: string, origins: Origins) {
+  const { origin } = req.headers
+  if (origin !== undefined && origin !== issuer && !origins.has(origin)) {
+    throw new RescindError('ACCESS_DENIED', 'This origin belongs to no registered client.')
+  }
+}
+
+function refuseMethod(res: ServerResponse, { methods }: Route) {
+  const error = { error: `Use ${methods.join(' or ')} here.`, code: 'VALIDATION_ERROR' }
+  sendJson(res, 405, error, { allow: methods.join(', ') })
+}
+
+async function notFound(req: IncomingMessage, res: ServerResponse) {
+  const error = new RescindError('NOT_FOUND', 'There is nothing at this address.')
+  if (!wantsPage(req)) return sendError(req, res, error)
+  sendHtml(res, 404, await errorPage({ title: 'Nothing here', message: error.message }))
+}
+
+function wantsPage(req: IncomingMessage): boolean {
+  return (req.method === 'GET' || req.url?.startsWith('/interaction/') === true) && /text\/html/.test(req.headers.accept ?? '')
+}
+
+/** A client that has just registered may come from an origin that was not known before. */
+async function learnOrigins({ store, seal }: Authority, origins: Origins) {
+  const records = await store.read({ kind: 'records', model: 'Client' }).catch(() => [])
+  for (const { id, payload } of records) {
+    const client = JSON.parse(seal.open(payload, `Client:${id}`)) as { redirect_uris?: string[] }
+    origins.add(client.redirect_uris ?? [])
+  }
+}
+
+async function fail(authority: Authority, req: IncomingMessage, res: ServerResponse, error: unknown, id: string) {
+  if (error instanceof OAuthError && !res.headersSent) return sendJson(res, error.status, error, error.headers)
+  const shown = asRescindError(error)
+  if (shown.code === 'INTERNAL') {
+    const { message, stack } = error as Error
+    authority.log.error({ requestId: id, path: req.url?.split('?', 1)[0], error: message, stack }, 'request failed')
+  }
+  // OAuth clients read `error` as one of the RFC's words.
+  if (req.url?.startsWith('/oauth/')) return sendError(req, res, shown, oauthBody(shown))
+  if (!wantsPage(req) || res.headersSent) return sendError(req, res, shown)
+  if (shown.retryAfter !== undefined) res.setHeader('retry-after', String(shown.retryAfter))
+  const page = { title: 'That did not work', message: shown.message, code: shown.code, requestId: id }
+  sendHtml(res, shown.status, await errorPage(page))
+}
+
+function oauthBody(error: RescindError) {
+  const words: Partial<Record<RescindError['code'], string>> = {
+    UNAVAILABLE: 'temporarily_unavailable',
+    RATE_LIMITED: 'temporarily_unavailable',
+    INTERNAL: 'server_error',
+    AUTHENTICATION_FAILED: 'invalid_token',
+  }
+  return { error: words[error.code] ?? 'invalid_request', error_description: error.message, code: error.code }
+}

@@ -1,0 +1,64 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { z } from 'zod'
+import { authenticate, authenticationFailed } from './authenticate.ts'
+import type { Authority } from './authority.ts'
+import { RescindError } from './errors.ts'
+import { addressOf } from './http/address.ts'
+import { readJson } from './http/body.ts'
+import { sendJson } from './http/respond.ts'
+import { MAX_TOKEN, revokeTokens } from './revoke.ts'
+
+const token = (what: string) =>
+  z.string().min(1).max(MAX_TOKEN).describe(`The ${what}, exactly as it was issued`)
+
+/** What `revoke_oauth_tokens` takes, as a tool and at `POST /v1/revoke`. */
+export const revokeInput = z.strictObject({
+  accessToken: token('access token to revoke'),
+  refreshToken: token('refresh token of the same session; send it to log out').optional(),
+})
+
+/**
+ * Checks what a caller sent.
+ * @throws RescindError VALIDATION_ERROR, naming the field and what it may be, never what was sent
+ */
+export function validate<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  const field = issue?.path.join('.') ?? ''
+  if (issue?.code === 'unrecognized_keys') {
+    const names = issue.keys.map((key) => `\`${key.replace(/[^\w.-]/g, '?').slice(0, 40)}\``).join(', ')
+    throw new RescindError('VALIDATION_ERROR', `Unknown field: ${names}.`)
+  }
+  throw new RescindError('VALIDATION_ERROR', `\`${field}\` ${fault(issue)}.`)
+}
+
+function fault(issue: z.core.$ZodIssue | undefined): string {
+  switch (issue?.code) {
+    case 'invalid_type':
+      return issue.input === undefined ? 'is missing' : `must be a ${issue.expected}`
+    case 'too_small':
+      return 'must not be empty'
+    case 'too_big':
+      return `may have at most ${issue.maximum} characters`
+    default:
+      return 'is not valid'
+  }
+}
+
+/** `POST /v1/revoke`: the tool's JSON over plain HTTP. */
+export async function revokeEndpoint(authority: Authority, req: IncomingMessage, res: ServerResponse) {
+  const input = validate(revokeInput, await readJson(req))
+  sendJson(res, 200, await revokeTokens(authority, input, addressOf(req, authority.config.trustProxy)))
+}
+
+/**
+ * `GET /v1/session`: the session of the token that is presented, whatever API the token is for. Whether it is
+ * answered is whether the token lives.
+ */
+export async function sessionEndpoint(authority: Authority, req: IncomingMessage, res: ServerResponse) {
+  const claims = await authenticate(authority, req)
+  if (!claims) throw authenticationFailed()
+  const { sid, sub, clientId, scope, exp } = claims
+  sendJson(res, 200, { sid, sub, clientId, scope, expiresAt: new Date(exp * 1000).toISOString() })
+}
