@@ -88,16 +88,13 @@ type Source = { value: unknown; from: string }
  * Reads the configuration: defaults, then the file, then the environment, then the flags.
  * @param flags values by setting name, as the command line gave them
  * @param environment usually `process.env`
- * @param base settings a program brings along (the demo's clients); everything else overrides them
  * @throws ConfigError
  */
 export function readConfig(
   flags: Record<string, string | undefined>,
   environment: Record<string, string | undefined>,
-  base: Record<string, unknown> = {},
 ): Config {
   const given = new Map<string, Source>()
-  for (const [key, value] of Object.entries(base)) given.set(key, { value, from: 'the program' })
   const file = flags.config ?? environment.RESCIND_CONFIG
   for (const [key, value] of Object.entries(file ? readFile(file) : {})) given.set(key, { value, from: file as string })
   for (const [variable, value] of Object.entries(environment)) {

@@ -21,7 +21,6 @@ export function createMcpEndpoint(authority: Authority) {
       return createToolServer((name, input) => runTool(authority, name, input, caller))
     },
     {
-      responseMode: 'json',
       maxRequestBodySize: MAX_BODY,
       onerror: (error) => authority.log.debug({ error: error.message }, 'mcp request refused'),
     },

@@ -1,0 +1,30 @@
+export type GuardErrorCode = 'AUTHENTICATION_FAILED' | 'INSUFFICIENT_SCOPE' | 'UNAVAILABLE' | 'CONFIGURATION'
+
+const STATUS: Record<GuardErrorCode, number> = {
+  AUTHENTICATION_FAILED: 401,
+  INSUFFICIENT_SCOPE: 403,
+  UNAVAILABLE: 503,
+  CONFIGURATION: 500,
+}
+
+/**
+ * The one error of this library. `status` and `headers` are what to answer over HTTP; the body is
+ * `{ "error": message, "code": code }`. The message says what to do and never holds a token.
+ */
+export class GuardError extends Error {
+  readonly code: GuardErrorCode
+  readonly status: number
+  readonly headers: Record<string, string>
+
+  constructor(code: GuardErrorCode, message: string, headers: Record<string, string> = {}) {
+    super(message)
+    this.name = 'GuardError'
+    this.code = code
+    this.status = STATUS[code]
+    this.headers = headers
+  }
+
+  toJSON(): { error: string; code: GuardErrorCode } {
+    return { error: this.message, code: this.code }
+  }
+}

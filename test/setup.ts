@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { addAccount } from '../packages/authority/src/accounts.ts'
+import { type Config, readConfig } from '../packages/authority/src/config.ts'
+import { type RunningAuthority, startAuthority } from '../packages/authority/src/main.ts'
+
+export const PERSON = { email: 'ann@example.com', password: 'a password of Ann', name: 'Ann' }
+export const CALLBACK = 'https://app.example/callback'
+export const API = 'https://api.example'
+export const API_GUARD = { clientId: 'api-guard', clientSecret: 'the secret of the api guard' }
+
+/** A client of each kind: first-party and public, confidential, somebody else's. */
+export const CLIENTS = [
+  client('app', { token_endpoint_auth_method: 'none', firstParty: true }),
+  client('other-app', { token_endpoint_auth_method: 'none', firstParty: true }),
+  client('short-app', { token_endpoint_auth_method: 'none', firstParty: true, grant_types: ['authorization_code'] }),
+  client('backend', { client_secret: 'the secret of the backend', firstParty: true }),
+  client('third-party', { token_endpoint_auth_method: 'none', client_name: 'Somebody else’s app' }),
+]
+
+function client(client_id: string, rest: Record<string, unknown>) {
+  return { client_id, redirect_uris: [CALLBACK], ...rest } as Config['clients'][number]
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+export type TestAuthority = RunningAuthority & {
+  issuer: string
+  config: Config
+  /** Moves the authority's clock, in ms. */
+  advance(ms: number): void
+  /** Stops it and starts another on the same data and port. */
+  restart(): Promise<void>
+  /** Stops it and removes its data. */
+  stop(): Promise<void>
+}
+
+/** An authority on a free port, with an account, clients and an API; its clock can be moved. */
+export async function startTestAuthority(changes: Partial<Config> = {}): Promise<TestAuthority> {
+  const data = mkdtempSync(join(tmpdir(), 'rescind-test-'))
+  const port = await freePort()
+  const base = readConfig({ port: String(port), data }, {})
+  const config: Config = {
+    ...base,
+    logLevel: 'error',
+    clients: CLIENTS,
+    resources: [
+      {
+        resource: API,
+        name: 'Example API',
+        scopes: { 'notes:read': 'Read your notes', 'notes:write': 'Write notes' },
+        client_id: API_GUARD.clientId,
+        client_secret: API_GUARD.clientSecret,
+      },
+    ],
+    ...changes,
+  }
+  let skew = 0
+  const now = () => Date.now() + skew
+  let running = await startAuthority(config, { now })
+  await addAccount(running.authority.store, PERSON, 'test', Date.now())
+  return {
+    get authority() {
+      return running.authority
+    },
+    url: running.url,
+    issuer: config.issuer,
+    config,
+    advance(ms) {
+      skew += ms
+    },
+    async restart() {
+      await running.close()
+      running = await startAuthority(config, { now })
+    },
+    close: () => running.close(),
+    async stop() {
+      await running.close()
+      rmSync(data, { recursive: true, force: true })
+    },
+  }
+}
