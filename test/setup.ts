@@ -21,7 +21,7 @@ export const CLIENTS = [
 ]
 
 function client(client_id: string, rest: Record<string, unknown>) {
-  return { client_id, redirect_uris: [CALLBACK], ...rest } as Config['clients'][number]
+  return { client_id, redirect_uris: [CALLBACK], firstParty: false, ...rest } as Config['clients'][number]
 }
 
 export async function freePort(): Promise<number> {

@@ -113,9 +113,12 @@ export async function startAuthority(given: Config, options: { now?: () => numbe
       clearInterval(sweeper)
       feed.close()
       const closed = new Promise((resolve) => server.close(resolve))
-      server.closeIdleConnections()
-      setTimeout(() => server.closeAllConnections(), 5_000).unref()
+      // What is being served may finish; a connection that falls idle goes at once.
+      const idle = setInterval(() => server.closeIdleConnections(), 20)
+      const patience = setTimeout(() => server.closeAllConnections(), 5_000)
       await closed
+      clearInterval(idle)
+      clearTimeout(patience)
       await store.close()
       log.flush()
     },

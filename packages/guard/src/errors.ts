@@ -15,13 +15,16 @@ export class GuardError extends Error {
   readonly code: GuardErrorCode
   readonly status: number
   readonly headers: Record<string, string>
+  /** Why the session ended (`user_logout`, `token_reuse`, …), where that is what happened. */
+  readonly reason?: string
 
-  constructor(code: GuardErrorCode, message: string, headers: Record<string, string> = {}) {
+  constructor(code: GuardErrorCode, message: string, headers: Record<string, string> = {}, reason?: string) {
     super(message)
     this.name = 'GuardError'
     this.code = code
     this.status = STATUS[code]
     this.headers = headers
+    if (reason !== undefined) this.reason = reason
   }
 
   toJSON(): { error: string; code: GuardErrorCode } {

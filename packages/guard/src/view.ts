@@ -105,5 +105,5 @@ export function createRevocationView(): RevocationView {
 }
 
 function ended(reason: string): GuardError {
-  return new GuardError('AUTHENTICATION_FAILED', `The session has ended: ${reason}. Sign in again.`)
+  return new GuardError('AUTHENTICATION_FAILED', `The session has ended: ${reason}. Sign in again.`, {}, reason)
 }

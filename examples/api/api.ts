@@ -1,0 +1,94 @@
+// An API that trusts the authority's tokens: one guard, one protected route, one stream that ends with its session.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createGuard, type GuardError, type GuardedRequest, protect } from '@rescind/guard'
+
+export type ExampleApiOptions = {
+  port: number
+  issuer: string
+  /** This API's resource identifier. */
+  audience: string
+  credentials: { clientId: string; clientSecret: string }
+  /** Web origins that may call it from a browser. */
+  origins: string[]
+}
+
+export type ExampleApi = { url: string; close(): Promise<void> }
+
+/** Starts the API on this machine; it answers once it knows every revocation. */
+export async function startExampleApi(options: ExampleApiOptions): Promise<ExampleApi> {
+  const { port, issuer, audience, credentials, origins } = options
+  const url = `http://127.0.0.1:${port}`
+  const resourceMetadata = `${url}/.well-known/oauth-protected-resource`
+  const guard = createGuard({ issuer, audience, credentials, resourceMetadata })
+  const needs = { scope: ['notes:read'], origin: url }
+  const notes = protect(guard, sendNotes, needs)
+  const events = protect(guard, streamEvents, needs)
+
+  const server = createServer((req, res) => {
+    if (answerCors(req, res, origins)) return
+    const { pathname } = new URL(req.url ?? '/', url)
+    if (req.method === 'GET' && pathname === '/notes') return notes(req, res)
+    if (req.method === 'GET' && pathname === '/events') return events(req, res)
+    if (pathname === '/.well-known/oauth-protected-resource') {
+      const metadata = { resource: audience, authorization_servers: [issuer], scopes_supported: needs.scope }
+      return sendJson(res, 200, metadata)
+    }
+    return sendJson(res, 404, { error: 'There is nothing at this address.', code: 'NOT_FOUND' })
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', resolve)
+  })
+  await guard.ready()
+  return {
+    url,
+    close() {
+      guard.close()
+      server.closeAllConnections()
+      return new Promise((resolve) => server.close(() => resolve()))
+    },
+  }
+}
+
+function sendNotes({ session }: GuardedRequest, res: ServerResponse) {
+  sendJson(res, 200, { for: session.sub, notes: ['Buy milk', 'Call the bank about the lost phone'] })
+}
+
+/** A stream lives as long as its session: it says why it ends, and then ends. */
+function streamEvents({ session }: GuardedRequest, res: ServerResponse) {
+  res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+  let count = 0
+  const tick = () => res.write(`event: tick\ndata: {"count":${++count}}\n\n`)
+  const end = () => {
+    clearInterval(timer)
+    const { reason } = session.signal.reason as GuardError
+    res.end(`event: session-ended\ndata: ${JSON.stringify({ reason })}\n\n`)
+  }
+  const timer = setInterval(tick, 1_000)
+  res.on('close', () => {
+    clearInterval(timer)
+    session.signal.removeEventListener('abort', end)
+  })
+  tick()
+  if (session.signal.aborted) end()
+  else session.signal.addEventListener('abort', end, { once: true })
+}
+
+function sendJson(res: ServerResponse, status: number, body: unknown) {
+  res.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' })
+  res.end(JSON.stringify(body))
+}
+
+function answerCors(req: IncomingMessage, res: ServerResponse, origins: string[]): boolean {
+  const { origin } = req.headers
+  res.setHeader('vary', 'Origin')
+  if (origin && origins.includes(origin)) {
+    res.setHeader('access-control-allow-origin', origin)
+    res.setHeader('access-control-expose-headers', 'WWW-Authenticate')
+    res.setHeader('access-control-allow-headers', 'Authorization, DPoP')
+    res.setHeader('access-control-max-age', '600')
+  }
+  if (req.method !== 'OPTIONS') return false
+  res.writeHead(204).end()
+  return true
+}
