@@ -112,7 +112,8 @@ async function tellStory(stack: Stack, data: string) {
   while (answer.status === 200 && performance.now() - revokedAt < 5_000) answer = await call(tokens.access_token)
   expect(answer.status === 401, `the API still answers ${answer.status} to a revoked token`)
   tell(`GET /notes → 401 ${await answer.text()}`, revokedAt)
-  const ended = await Promise.race([stream.ended, new Promise<string>((resolve) => setTimeout(resolve, 5_000, ''))])
+  const tooLate = new Promise<string>((resolve) => setTimeout(resolve, 5_000, '').unref())
+  const ended = await Promise.race([stream.ended, tooLate])
   expect(ended !== '', 'the event stream was not closed')
   tell(`the stream said session-ended ${ended} and closed`, revokedAt)
   const refresh = await fetch(`${issuer}/oauth/token`, {

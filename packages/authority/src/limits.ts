@@ -6,10 +6,12 @@ export type Budget = {
   spend(key: string): void
   /** Throws as `spend` does, and takes nothing. */
   check(key: string): void
+  /** Gives one back: what was spent turned out to be no attack. */
+  refund(key: string): void
 }
 
 export type Limits = {
-  /** Sign-in attempts from one address, and on one account. */
+  /** Failed sign-ins from one address, and on one account. */
   signInAddress: Budget
   signInAccount: Budget
   /** Refused revocations from one address: a genuine one costs nothing, so logging out stays possible. */
@@ -43,6 +45,10 @@ export function createBudget(burst: number, refillMs: number, now: () => number)
   }
   return {
     check: refuseIfEmpty,
+    refund(key) {
+      const level = fullAt.get(key)
+      if (level !== undefined) fullAt.set(key, level - refillMs)
+    },
     spend(key) {
       refuseIfEmpty(key)
       const at = now()
@@ -64,7 +70,7 @@ export function createBudget(burst: number, refillMs: number, now: () => number)
 export function createLimits(now: () => number): Limits {
   return {
     signInAddress: createBudget(30, 2_000, now),
-    signInAccount: createBudget(10, 30_000, now),
+    signInAccount: createBudget(20, 60_000, now),
     badRevocation: createBudget(60, 1_000, now),
     registration: createBudget(20, 30_000, now),
     flows: createBudget(60, 2_000, now),

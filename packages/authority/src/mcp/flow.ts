@@ -145,7 +145,8 @@ async function takeFlow({ store, seal, now }: Authority, state: string): Promise
 async function refuseExpired(authority: Authority, code: string) {
   const { provider } = authority.provider()
   const found = await inUnit(() => provider.AuthorizationCode.find(code, { ignoreExpiration: true }))
-  if (found && !('consumed' in found && found.consumed) && found.isExpired) {
+  const expired = (found?.exp ?? Infinity) * 1000 <= authority.now()
+  if (expired && !(found as { consumed?: unknown }).consumed) {
     throw new RescindError('EXPIRED_CODE', 'The code has expired. Start again with start_oauth_flow.')
   }
 }

@@ -18,7 +18,9 @@ export function openFromCode(authority: Authority) {
     const { AuthorizationCode: code, Grant: grant, Client: client } = ctx.oidc.entities
     if (!code?.grantId || !grant?.jti || !client) throw new Error('an access token outside a code exchange')
     const { jti, jkt, resourceServer } = token as IssuedAccessToken
-    const { iat, exp } = jwt.payload as { iat: number; exp: number }
+    const openedAt = authority.now()
+    const iat = Math.floor(openedAt / 1000)
+    const exp = iat + authority.config.policy.accessTokenTtl
     const resource = resourceServer?.identifier() as string
     const idx = await authority.indexes.next()
     const granted = new Set((code.scope ?? '').split(' '))
@@ -30,7 +32,7 @@ export function openFromCode(authority: Authority) {
       sid: code.grantId,
       sub: code.accountId as string,
       clientId: client.clientId,
-      openedAt: authority.now(),
+      openedAt,
       authTime: code.authTime ?? iat,
       ...(code.acr ? { acr: code.acr } : {}),
       ...(code.amr ? { amr: code.amr } : {}),
@@ -41,7 +43,7 @@ export function openFromCode(authority: Authority) {
       ...(jkt && client.clientAuthMethod === 'none' ? { jkt } : {}),
       ticketHash: '',
       tokens: [{ jti, idx, exp }],
-      refreshedAt: authority.now(),
+      refreshedAt: openedAt,
     }
     currentUnit().open = session
     const facts = { jti, idx, iat, exp, resource, jkt }

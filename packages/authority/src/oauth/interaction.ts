@@ -141,6 +141,8 @@ async function login(here: Here) {
     await store.transact({ kind: 'write', records: [], audit, at })
     return refuse(401, WRONG)
   }
+  limits.signInAddress.refund(address)
+  limits.signInAccount.refund(email.toLowerCase())
   unit.audit.push({ ...who, event: 'signin.succeeded', actor: `account:${account.sub}` })
   return finish(here, { login: { accountId: account.sub, amr: ['pwd'], remember: true } })
 }
