@@ -80,7 +80,9 @@ describe('bad input', () => {
 
     it(`${name}: a token of another issuer, and one that names our issuer`, async () => {
       const { privateKey } = generateKeyPairSync('ed25519')
-      const [header = '', payload = ''] = tokens.access_token.split('.').map((part) => part && atob(part.replaceAll('-', '+').replaceAll('_', '/')).toString())
+      const [header = '', payload = ''] = tokens.access_token
+        .split('.')
+        .map((part) => part && atob(part.replaceAll('-', '+').replaceAll('_', '/')).toString())
       for (const iss of ['https://evil.example', authority.issuer]) {
         const claims = { ...JSON.parse(payload), iss }
         const forged = await new SignJWT(claims).setProtectedHeader(JSON.parse(header)).sign(privateKey)
@@ -116,7 +118,11 @@ describe('bad input', () => {
     for (const token of [tokens.access_token]) {
       for (let i = 0; i < token.length; i += 7) {
         const other = token[i] === 'A' ? 'B' : 'A'
-        assert.equal(await lives(authority.issuer, token.slice(0, i) + other + token.slice(i + 1)), false, `at ${i}`)
+        assert.equal(
+          await lives(authority.issuer, token.slice(0, i) + other + token.slice(i + 1)),
+          false,
+          `at ${i}`,
+        )
       }
     }
     await unharmed()
@@ -127,7 +133,11 @@ describe('bad input', () => {
     const json = { 'content-type': 'application/json' }
     const good = JSON.stringify({ accessToken: tokens.access_token })
     const cases: [RequestInit, number, string][] = [
-      [{ method: 'POST', headers: { 'content-type': 'text/plain' }, body: good }, 415, 'UNSUPPORTED_MEDIA_TYPE'],
+      [
+        { method: 'POST', headers: { 'content-type': 'text/plain' }, body: good },
+        415,
+        'UNSUPPORTED_MEDIA_TYPE',
+      ],
       [{ method: 'POST', body: new URLSearchParams({ accessToken: 'x' }) }, 415, 'UNSUPPORTED_MEDIA_TYPE'],
       [{ method: 'POST', headers: json, body: '{' }, 400, 'VALIDATION_ERROR'],
       [{ method: 'POST', headers: json, body: '' }, 400, 'VALIDATION_ERROR'],
@@ -181,8 +191,9 @@ describe('bad input', () => {
       const response = await post(`${other.issuer}/v1/revoke`, { accessToken: `guess-${i}` })
       if (response.status === 429) limited = response
     }
-    assert.ok(Number(limited?.headers.get('retry-after')) > 0)
-    assert.equal(((await limited?.json()) as { code: string }).code, 'RATE_LIMITED')
+    assert.ok(limited, 'a hundred guesses were all answered')
+    assert.ok(Number(limited.headers.get('retry-after')) > 0)
+    assert.equal(((await limited.json()) as { code: string }).code, 'RATE_LIMITED')
     other.advance(120_000)
     const logout = { accessToken: mine.access_token, refreshToken: mine.refresh_token }
     assert.equal((await post(`${other.issuer}/v1/revoke`, logout)).status, 200)

@@ -55,7 +55,12 @@ describe('the contract of revoke_oauth_tokens', () => {
 
   const session = (sid: string) => authority.authority.store.read({ kind: 'session', sid })
   const audited = async (sid: string) =>
-    (await authority.authority.store.read({ kind: 'audit', filter: { event: 'revocation', sid, limit: 100 } })).length
+    (
+      await authority.authority.store.read({
+        kind: 'audit',
+        filter: { event: 'revocation', sid, limit: 100 },
+      })
+    ).length
 
   function revokeRefresh(token: string): Promise<Response> {
     return fetch(`${authority.issuer}/oauth/revoke`, {

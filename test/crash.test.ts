@@ -23,7 +23,9 @@ describe('kill -9', () => {
     execFileSync(process.execPath, [CLI, ...args, '--config', file], { input, encoding: 'utf8' })
 
   async function start(issuer: string): Promise<void> {
-    child = spawn(process.execPath, [CLI, 'serve', '--config', file], { stdio: ['ignore', 'ignore', 'inherit'] })
+    child = spawn(process.execPath, [CLI, 'serve', '--config', file], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
     for (let tries = 0; tries < 400; tries++) {
       const up = await fetch(`${issuer}/oauth/jwks`).catch(() => undefined)
       if (up?.status === 200) return
@@ -41,7 +43,10 @@ describe('kill -9', () => {
     const port = await freePort()
     const issuer = `http://localhost:${port}`
     const resources = [{ resource: API, scopes: { 'notes:read': 'Read your notes' } }]
-    writeFileSync(file, JSON.stringify({ port, data: join(data, 'store'), logLevel: 'error', clients: CLIENTS, resources }))
+    writeFileSync(
+      file,
+      JSON.stringify({ port, data: join(data, 'store'), logLevel: 'error', clients: CLIENTS, resources }),
+    )
     rescind(['accounts', 'add', PERSON.email], `${PERSON.password}\n`)
     const dead: Tokens[] = []
     for (let round = 0; round < 10; round++) {

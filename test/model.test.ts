@@ -10,7 +10,14 @@ import { callTool } from './tool.ts'
 
 /** The model: ten lines that say what lives. */
 type Access = { token: string; exp: number; revoked: boolean }
-type Model = { access: Access[]; refresh: string[]; ticket: string; refreshing: boolean; rotatedAt: number; ended: boolean }
+type Model = {
+  access: Access[]
+  refresh: string[]
+  ticket: string
+  refreshing: boolean
+  rotatedAt: number
+  ended: boolean
+}
 const accessLives = (s: Model, a: Access, now: number) => !s.ended && !a.revoked && now < a.exp
 const refreshLives = (s: Model, token: string) => !s.ended && s.refreshing && token === s.refresh.at(-1)
 const endIfBare = (s: Model, now: number) => {
@@ -33,14 +40,21 @@ const session = fc.nat({ max: 5 })
 const back = fc.nat({ max: 2 })
 const yes = fc.boolean()
 const what = fc.constantFrom('access', 'refresh', 'ticket')
-const of = (shape: Record<string, fc.Arbitrary<unknown>>) => fc.record(shape) as fc.Arbitrary<unknown> as fc.Arbitrary<Step>
+const of = (shape: Record<string, fc.Arbitrary<unknown>>) =>
+  fc.record(shape) as fc.Arbitrary<unknown> as fc.Arbitrary<Step>
 const steps = fc.array(
   fc.oneof(
     { weight: 2, arbitrary: of({ kind: fc.constant('sign-in') }) },
     { weight: 5, arbitrary: of({ kind: fc.constant('refresh'), session, back }) },
-    { weight: 3, arbitrary: of({ kind: fc.constant('revoke-pair'), session, tool: yes, withRefresh: yes, back }) },
+    {
+      weight: 3,
+      arbitrary: of({ kind: fc.constant('revoke-pair'), session, tool: yes, withRefresh: yes, back }),
+    },
     { weight: 3, arbitrary: of({ kind: fc.constant('revoke-one'), session, what }) },
-    { weight: 2, arbitrary: of({ kind: fc.constant('advance'), ms: fc.constantFrom(1_000, 11_000, 601_500, 660_000) }) },
+    {
+      weight: 2,
+      arbitrary: of({ kind: fc.constant('advance'), ms: fc.constantFrom(1_000, 11_000, 601_500, 660_000) }),
+    },
     { weight: 1, arbitrary: of({ kind: fc.constant('restart') }) },
   ),
   { minLength: 5, maxLength: 22 },
@@ -55,7 +69,11 @@ describe('random interleavings', () => {
 
   const now = () => authority.authority.now()
   const expOf = (token: string) => JSON.parse(atob(`${token.split('.')[1]}`)).exp * 1000
-  const issued = (tokens: Tokens): Access => ({ token: tokens.access_token, exp: expOf(tokens.access_token), revoked: false })
+  const issued = (tokens: Tokens): Access => ({
+    token: tokens.access_token,
+    exp: expOf(tokens.access_token),
+    revoked: false,
+  })
   const revokeOne = async (token: string) => {
     const response = await fetch(`${authority.issuer}/oauth/revoke`, {
       method: 'POST',
@@ -115,14 +133,19 @@ describe('random interleavings', () => {
 
   async function compare(models: Model[]) {
     for (const s of models) {
-      for (const a of s.access) assert.equal(await lives(authority.issuer, a.token), accessLives(s, a, now()), 'access')
+      for (const a of s.access)
+        assert.equal(await lives(authority.issuer, a.token), accessLives(s, a, now()), 'access')
       for (const token of s.refresh) {
         const response = await fetch(`${authority.issuer}/oauth/introspect`, {
           method: 'POST',
           headers: { authorization: BACKEND },
           body: new URLSearchParams({ token }),
         })
-        assert.equal(((await response.json()) as { active: boolean }).active, refreshLives(s, token), 'refresh')
+        assert.equal(
+          ((await response.json()) as { active: boolean }).active,
+          refreshLives(s, token),
+          'refresh',
+        )
       }
     }
   }
@@ -152,9 +175,15 @@ describe('random interleavings', () => {
           else if (s && step.kind === 'revoke-one') await doRevokeOne(s, step.what)
         }
         await compare(models)
-        const audit = await authority.authority.store.read({ kind: 'audit', filter: { event: 'revocation', limit: 1e6 } })
+        const audit = await authority.authority.store.read({
+          kind: 'audit',
+          filter: { event: 'revocation', limit: 1e6 },
+        })
         const log = await authority.authority.store.read({ kind: 'revocations', after: 0, limit: 1e6 })
-        assert.deepEqual(audit.map((record) => record.seq), log.map((revocation) => revocation.seq))
+        assert.deepEqual(
+          audit.map((record) => record.seq),
+          log.map((revocation) => revocation.seq),
+        )
       }),
       { numRuns: 40 },
     )

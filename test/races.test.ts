@@ -33,7 +33,11 @@ describe('races', () => {
         won.refreshes++
         const survivor = (await response.json()) as Tokens
         assert.equal(await lives(authority.issuer, survivor.access_token), false, 'an access token survived')
-        assert.equal((await refresh(authority.issuer, survivor.refresh_token)).status, 400, 'a refresh token survived')
+        assert.equal(
+          (await refresh(authority.issuer, survivor.refresh_token)).status,
+          400,
+          'a refresh token survived',
+        )
       }
       assert.equal(await lives(authority.issuer, tokens.access_token), false)
     }
@@ -42,7 +46,9 @@ describe('races', () => {
 
   it('eight refreshes of one token at once: one successor', async () => {
     const tokens = await signIn(authority.issuer)
-    const answers = await Promise.all(Array.from({ length: 8 }, () => refresh(authority.issuer, tokens.refresh_token)))
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => refresh(authority.issuer, tokens.refresh_token)),
+    )
     const bodies = (await Promise.all(answers.map((answer) => answer.json()))) as Tokens[]
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200])
     assert.equal(new Set(bodies.map(({ refresh_token }) => refresh_token)).size, 1)
@@ -63,12 +69,22 @@ describe('races', () => {
   it('two exchanges of one code at once: at most one gets tokens, and they do not outlive the replay', async () => {
     for (let round = 0; round < 20; round++) {
       const grant = await authorize(authority.issuer)
-      const answers = await Promise.all([exchange(authority.issuer, grant), exchange(authority.issuer, grant)])
+      const answers = await Promise.all([
+        exchange(authority.issuer, grant),
+        exchange(authority.issuer, grant),
+      ])
       const winners = answers.filter(({ status }) => status === 200)
       assert.equal(winners.length, 1)
       const tokens = (await winners[0]?.json()) as Tokens
-      assert.equal(await lives(authority.issuer, tokens.access_token), false, 'a replayed code kept its tokens')
-      const session = await authority.authority.store.read({ kind: 'session', sid: sidOf(tokens.access_token) })
+      assert.equal(
+        await lives(authority.issuer, tokens.access_token),
+        false,
+        'a replayed code kept its tokens',
+      )
+      const session = await authority.authority.store.read({
+        kind: 'session',
+        sid: sidOf(tokens.access_token),
+      })
       assert.equal(session?.ended?.reason, 'token_reuse')
     }
   })

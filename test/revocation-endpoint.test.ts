@@ -26,14 +26,18 @@ describe('POST /oauth/revoke', () => {
     const response = await fetch(`${authority.issuer}/oauth/revoke`, { method: 'POST', headers, body })
     return { status: response.status, headers: response.headers, receipt: (await response.json()) as Receipt }
   }
-  const stillRefreshes = async ({ refresh_token }: Tokens) => (await refresh(authority.issuer, refresh_token)).status === 200
+  const stillRefreshes = async ({ refresh_token }: Tokens) =>
+    (await refresh(authority.issuer, refresh_token)).status === 200
 
   it('an access token: it alone dies, and the receipt says so', async () => {
     const tokens = await signIn(authority.issuer)
     const { status, receipt } = await revoke(tokens.access_token)
     assert.equal(status, 200)
     assert.equal(receipt.signedOut, false)
-    assert.deepEqual(receipt.ended?.map(({ what, reason }) => [what, reason]), [['access_token', 'user_logout']])
+    assert.deepEqual(
+      receipt.ended?.map(({ what, reason }) => [what, reason]),
+      [['access_token', 'user_logout']],
+    )
     assert.ok((receipt.ended?.[0]?.seq ?? 0) > 0)
     assert.equal(await lives(authority.issuer, tokens.access_token), false)
     assert.equal(await stillRefreshes(tokens), true)
@@ -42,7 +46,10 @@ describe('POST /oauth/revoke', () => {
   it('a refresh token: refreshing stops, the access token lives to its expiry', async () => {
     const tokens = await signIn(authority.issuer)
     const { receipt } = await revoke(tokens.refresh_token)
-    assert.deepEqual(receipt.ended?.map(({ what }) => what), ['refresh_token'])
+    assert.deepEqual(
+      receipt.ended?.map(({ what }) => what),
+      ['refresh_token'],
+    )
     assert.equal(await lives(authority.issuer, tokens.access_token), true)
     assert.equal(await stillRefreshes(tokens), false)
     assert.deepEqual((await revoke(tokens.refresh_token)).receipt, { revoked: true, already: true })
@@ -97,7 +104,9 @@ describe('POST /oauth/revoke', () => {
   it('a client has to authenticate the way it registered', async () => {
     const tokens = await signIn(authority.issuer, { clientId: 'backend' })
     const secret = 'the secret of the backend'
-    const basic = (password: string) => ({ authorization: `Basic ${btoa(`backend:${encodeURIComponent(password)}`)}` })
+    const basic = (password: string) => ({
+      authorization: `Basic ${btoa(`backend:${encodeURIComponent(password)}`)}`,
+    })
     for (const [fields, headers] of [
       [{}, {}],
       [{ client_id: 'backend' }, {}],
@@ -117,7 +126,10 @@ describe('POST /oauth/revoke', () => {
     for (const body of ['client_id=app', 'token=&client_id=app', 'token=a&token=b&client_id=app']) {
       const headers = { 'content-type': 'application/x-www-form-urlencoded' }
       const response = await fetch(`${authority.issuer}/oauth/revoke`, { method: 'POST', headers, body })
-      assert.deepEqual([response.status, ((await response.json()) as Receipt).error], [400, 'invalid_request'])
+      assert.deepEqual(
+        [response.status, ((await response.json()) as Receipt).error],
+        [400, 'invalid_request'],
+      )
     }
   })
 })

@@ -15,7 +15,11 @@ export const API_GUARD = { clientId: 'api-guard', clientSecret: 'the secret of t
 export const CLIENTS = [
   client('app', { token_endpoint_auth_method: 'none', firstParty: true }),
   client('other-app', { token_endpoint_auth_method: 'none', firstParty: true }),
-  client('short-app', { token_endpoint_auth_method: 'none', firstParty: true, grant_types: ['authorization_code'] }),
+  client('short-app', {
+    token_endpoint_auth_method: 'none',
+    firstParty: true,
+    grant_types: ['authorization_code'],
+  }),
   client('backend', { client_secret: 'the secret of the backend', firstParty: true }),
   client('third-party', { token_endpoint_auth_method: 'none', client_name: 'Somebody else’s app' }),
 ]

@@ -41,19 +41,33 @@ export function authorizationRequest(issuer: string, options: SignInOptions = {}
 
 export async function authorize(issuer: string, options: SignInOptions = {}) {
   const { url, verifier } = authorizationRequest(issuer, options)
-  const back = await signInThrough(options.browser ?? createBrowser(), url, options.person ?? PERSON, /^https:\/\/app\.example\//)
+  const back = await signInThrough(
+    options.browser ?? createBrowser(),
+    url,
+    options.person ?? PERSON,
+    /^https:\/\/app\.example\//,
+  )
   return { code: `${back.searchParams.get('code')}`, verifier, back }
 }
 
-export function tokenRequest(issuer: string, fields: Record<string, string>, clientId = 'app'): Promise<Response> {
+export function tokenRequest(
+  issuer: string,
+  fields: Record<string, string>,
+  clientId = 'app',
+): Promise<Response> {
   const headers: Record<string, string> = {}
   const form = new URLSearchParams(fields)
-  if (clientId === 'backend') headers.authorization = `Basic ${btoa(`backend:${encodeURIComponent(BACKEND_SECRET)}`)}`
+  if (clientId === 'backend')
+    headers.authorization = `Basic ${btoa(`backend:${encodeURIComponent(BACKEND_SECRET)}`)}`
   else form.set('client_id', clientId)
   return fetch(`${issuer}/oauth/token`, { method: 'POST', headers, body: form })
 }
 
-export function exchange(issuer: string, { code, verifier }: { code: string; verifier: string }, clientId = 'app') {
+export function exchange(
+  issuer: string,
+  { code, verifier }: { code: string; verifier: string },
+  clientId = 'app',
+) {
   const fields = { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: CALLBACK }
   return tokenRequest(issuer, fields, clientId)
 }
@@ -76,11 +90,17 @@ export async function refreshed(issuer: string, refreshToken: string, clientId =
 }
 
 export function post(url: string, body: unknown): Promise<Response> {
-  return fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  return fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
 }
 
 /** Whether the authority itself still takes an access token. */
 export async function lives(issuer: string, accessToken: string): Promise<boolean> {
-  const response = await fetch(`${issuer}/v1/session`, { headers: { authorization: `Bearer ${accessToken}` } })
+  const response = await fetch(`${issuer}/v1/session`, {
+    headers: { authorization: `Bearer ${accessToken}` },
+  })
   return response.status === 200
 }

@@ -36,7 +36,11 @@ export function createBrowser(): Browser {
     let request = init
     for (let hops = 0; hops < 20; hops++) {
       if (stop?.test(url.href)) return { url: url.href, status: 0, html: '' }
-      const headers = { ...(request.headers as Record<string, string>), cookie: cookieHeader(url), accept: 'text/html' }
+      const headers = {
+        ...(request.headers as Record<string, string>),
+        cookie: cookieHeader(url),
+        accept: 'text/html',
+      }
       const response = await fetch(url, { ...request, headers, redirect: 'manual' })
       remember(url, response)
       const location = response.headers.get('location')
@@ -50,7 +54,9 @@ export function createBrowser(): Browser {
     cookies,
     open: (url, stop) => follow(url, {}, stop),
     submit(page, action, fields, stop) {
-      const target = [...page.html.matchAll(/<form[^>]*action="([^"]+)"/g)].find(([, to]) => action.test(`${to}`))?.[1]
+      const target = [...page.html.matchAll(/<form[^>]*action="([^"]+)"/g)].find(([, to]) =>
+        action.test(`${to}`),
+      )?.[1]
       if (!target) throw new Error(`no form for ${action} on ${page.url} (${page.status})`)
       const { origin } = new URL(page.url)
       const hidden = [...page.html.matchAll(/<input[^>]*type="hidden"[^>]*>/g)].map(([tag]) => [

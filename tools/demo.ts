@@ -52,7 +52,12 @@ async function signIn({ issuer, web, api }: Stack) {
     code_challenge: createHash('sha256').update(verifier).digest('base64url'),
     code_challenge_method: 'S256',
   }).toString()
-  const back = await signInThrough(createBrowser(), authorize.href, DEMO_PERSON, new RegExp(`^${web}/callback`))
+  const back = await signInThrough(
+    createBrowser(),
+    authorize.href,
+    DEMO_PERSON,
+    new RegExp(`^${web}/callback`),
+  )
   expect(back.searchParams.get('state') === state, 'the state came back changed')
   expect(back.searchParams.get('iss') === issuer, 'the answer came from another issuer')
   const response = await fetch(`${issuer}/oauth/token`, {
@@ -109,7 +114,8 @@ async function tellStory(stack: Stack, data: string) {
   tell('from the call to the durable answer', revokedAt)
 
   let answer = await call(tokens.access_token)
-  while (answer.status === 200 && performance.now() - revokedAt < 5_000) answer = await call(tokens.access_token)
+  while (answer.status === 200 && performance.now() - revokedAt < 5_000)
+    answer = await call(tokens.access_token)
   expect(answer.status === 401, `the API still answers ${answer.status} to a revoked token`)
   tell(`GET /notes → 401 ${await answer.text()}`, revokedAt)
   const tooLate = new Promise<string>((resolve) => setTimeout(resolve, 5_000, '').unref())
@@ -125,13 +131,24 @@ async function tellStory(stack: Stack, data: string) {
     }),
   })
   expect(refresh.status === 400, `a refresh after the logout answered ${refresh.status}`)
-  tell(`POST /oauth/token with the refresh token → 400 ${((await refresh.json()) as { error: string }).error}`)
+  tell(
+    `POST /oauth/token with the refresh token → 400 ${((await refresh.json()) as { error: string }).error}`,
+  )
   await agent.close()
 
-  const cli = [join(import.meta.dirname, '../packages/authority/src/cli.ts'), 'audit', 'show', '--event', 'revocation']
+  const cli = [
+    join(import.meta.dirname, '../packages/authority/src/cli.ts'),
+    'audit',
+    'show',
+    '--event',
+    'revocation',
+  ]
   const audit = spawnSync(process.execPath, [...cli, '--data', data], { encoding: 'utf8' })
   const records = audit.stdout.trim().split('\n')
-  expect(audit.status === 0 && records.length === 1 && records[0] !== '', `not one audit record: ${audit.stderr}`)
+  expect(
+    audit.status === 0 && records.length === 1 && records[0] !== '',
+    `not one audit record: ${audit.stderr}`,
+  )
   tell(`rescind audit show → ${records[0]}`)
 }
 

@@ -15,7 +15,9 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
   process.exit(1)
 }
 
-const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+const wanted = createHash('sha256')
+  .update(readFileSync(join(root, 'package-lock.json')))
+  .digest('hex')
 const installed = existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && existsSync(pinned)
 if (!installed) {
   console.error('Installing what the lock file names (once)…')
@@ -23,9 +25,15 @@ if (!installed) {
   const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error']
   const result = npm
     ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
-    : spawnSync('npm', args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' })
+    : spawnSync('npm', args, {
+        cwd: root,
+        stdio: ['ignore', 'inherit', 'inherit'],
+        shell: process.platform === 'win32',
+      })
   if (result.status !== 0 || !existsSync(pinned)) {
-    console.error('The install failed. Check the network and the npm registry, then run the same command again.')
+    console.error(
+      'The install failed. Check the network and the npm registry, then run the same command again.',
+    )
     process.exit(result.status || 1)
   }
   writeFileSync(stamp, wanted)

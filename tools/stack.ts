@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { startExampleApi } from '../examples/api/api.ts'
+import { startExampleWeb } from '../examples/web/web.ts'
 import { addAccount } from '../packages/authority/src/accounts.ts'
 import { type Config, ConfigError, readConfig } from '../packages/authority/src/config.ts'
 import { type RunningAuthority, startAuthority } from '../packages/authority/src/main.ts'
-import { startExampleApi } from '../examples/api/api.ts'
-import { startExampleWeb } from '../examples/web/web.ts'
 
 /** The person whom the demonstration knows. It only ever runs on this machine. */
 export const DEMO_PERSON = { email: 'demo@example.com', password: 'demo-password', name: 'Dana Demo' }
@@ -63,8 +63,20 @@ export async function startStack(flags: Record<string, string | undefined>): Pro
   if (!(await store.read({ kind: 'account', email: DEMO_PERSON.email }))) {
     await addAccount(store, DEMO_PERSON, 'rescind', Date.now())
   }
-  const runningApi = await startExampleApi({ port: base.port + 1, issuer, audience: api, credentials, origins: [web] })
-  const runningWeb = await startExampleWeb({ port: base.port + 2, issuer, clientId: DEMO_CLIENT, api, resource: api })
+  const runningApi = await startExampleApi({
+    port: base.port + 1,
+    issuer,
+    audience: api,
+    credentials,
+    origins: [web],
+  })
+  const runningWeb = await startExampleWeb({
+    port: base.port + 2,
+    issuer,
+    clientId: DEMO_CLIENT,
+    api,
+    resource: api,
+  })
   return {
     authority,
     config,

@@ -31,7 +31,8 @@ function banner({ issuer, api, web }: Stack): string {
 
 function explain(error: unknown): string {
   const { code, port, message } = error as Error & { code?: string; port?: number }
-  if (code === 'EADDRINUSE') return `Port ${port} is taken. Name another: npm start -- --port N (N+1 and N+2 are used too).`
+  if (code === 'EADDRINUSE')
+    return `Port ${port} is taken. Name another: npm start -- --port N (N+1 and N+2 are used too).`
   if (error instanceof ConfigError || error instanceof StoreUnavailable) return message
   return (error as Error).stack ?? message
 }

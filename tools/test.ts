@@ -3,7 +3,12 @@ import { globSync } from 'node:fs'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 
-const PATTERNS = ['packages/*/src/**/*.test.ts', 'examples/*/*.test.ts', 'tools/*.test.ts', 'test/**/*.test.ts']
+const PATTERNS = [
+  'packages/*/src/**/*.test.ts',
+  'examples/*/*.test.ts',
+  'tools/*.test.ts',
+  'test/**/*.test.ts',
+]
 
 const files = process.argv.length > 2 ? process.argv.slice(2) : globSync(PATTERNS).sort()
 let passed = 0

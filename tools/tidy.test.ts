@@ -28,7 +28,8 @@ describe('the house rules', () => {
   it('imports point one way', () => {
     for (const [folder, forbidden] of DIRECTIONS) {
       for (const source of code.filter(({ path }) => path.startsWith(folder))) {
-        for (const target of importsOf(source)) assert.doesNotMatch(target, forbidden, `${source.path} → ${target}`)
+        for (const target of importsOf(source))
+          assert.doesNotMatch(target, forbidden, `${source.path} → ${target}`)
       }
     }
   })
@@ -36,7 +37,11 @@ describe('the house rules', () => {
   it('the domain reads no clock and no random', () => {
     for (const { path, text } of code) {
       if (!path.startsWith('packages/authority/src/domain/')) continue
-      assert.doesNotMatch(text, /Date\.now|new Date\(\)|performance\.|Math\.random|randomBytes|randomUUID|randomInt/, path)
+      assert.doesNotMatch(
+        text,
+        /Date\.now|new Date\(\)|performance\.|Math\.random|randomBytes|randomUUID|randomInt/,
+        path,
+      )
     }
   })
 

@@ -63,7 +63,8 @@ export async function addAccount(
   const account = { sub: randomUUID(), email, name, password: await hashPassword(password), createdAt: now }
   const audit = { event: 'account.created' as const, at: now, actor, sub: account.sub }
   const outcome = await store.transact({ kind: 'add-account', account, audit })
-  if (outcome.kind !== 'written') throw new RescindError('VALIDATION_ERROR', 'An account with that e-mail exists.')
+  if (outcome.kind !== 'written')
+    throw new RescindError('VALIDATION_ERROR', 'An account with that e-mail exists.')
   return account
 }
 
@@ -79,6 +80,9 @@ export async function setPassword(store: Store, email: string, password: string,
 
 function checkPassword(password: string) {
   if (password.length < MIN_PASSWORD || password.length > MAX_PASSWORD) {
-    throw new RescindError('VALIDATION_ERROR', `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`)
+    throw new RescindError(
+      'VALIDATION_ERROR',
+      `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`,
+    )
   }
 }

@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import type { AccessTokenClaims } from '@rescind/guard/claims'
 import { verifyDpopProof } from '@rescind/guard/dpop'
 import type { Authority } from './authority.ts'
-import { RescindError } from './errors.ts'
 import { hashSecret } from './domain/secret.ts'
+import { RescindError } from './errors.ts'
 
 /** The wording that every refusal of a dead or foreign access token has. */
 export function authenticationFailed(
@@ -39,15 +39,23 @@ export async function authenticate(
   return claims
 }
 
-async function checkProof(authority: Authority, req: IncomingMessage, token: string, claims: AccessTokenClaims) {
+async function checkProof(
+  authority: Authority,
+  req: IncomingMessage,
+  token: string,
+  claims: AccessTokenClaims,
+) {
   const { config, now, store } = authority
   const url = `${config.issuer}${(req.url ?? '/').split('?', 1)[0]}`
   const proof = [req.headers.dpop].flat().join(',')
-  const proven = await verifyDpopProof(proof, { method: req.method ?? '', url, accessToken: token, now: now() }).catch(
-    () => {
-      throw authenticationFailed('The DPoP proof does not fit this request.')
-    },
-  )
+  const proven = await verifyDpopProof(proof, {
+    method: req.method ?? '',
+    url,
+    accessToken: token,
+    now: now(),
+  }).catch(() => {
+    throw authenticationFailed('The DPoP proof does not fit this request.')
+  })
   if (proven.jkt !== claims.jkt) throw authenticationFailed('The DPoP proof is of another key.')
   const id = hashSecret(`${claims.clientId} ${proven.jti}`)
   const record = { op: 'put', model: 'ResourceReplay', id, payload: new Uint8Array(), once: true } as const

@@ -1,7 +1,7 @@
 import type { RequestListener } from 'node:http'
-import type { Logger } from 'pino'
 import type { Verifier } from '@rescind/guard/verify'
 import type { RevocationView } from '@rescind/guard/view'
+import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import type { Indexes } from './feed/indexes.ts'
 import type { KeyRing } from './keys/ring.ts'

@@ -68,12 +68,19 @@ async function run(args: string[]): Promise<void> {
       })
     case 'accounts list':
       return withStore(values, async (store) => {
-        for (const { email, sub, name } of await store.read({ kind: 'accounts' })) print(`${email}\t${sub}\t${name}`)
+        for (const { email, sub, name } of await store.read({ kind: 'accounts' }))
+          print(`${email}\t${sub}\t${name}`)
       })
     case 'accounts set-password':
       return withStore(values, async (store) => {
         const email = need(operand, 'accounts set-password EMAIL')
-        await setPassword(store, email, await readPassword(`New password for ${email}: `), actor(), Date.now())
+        await setPassword(
+          store,
+          email,
+          await readPassword(`New password for ${email}: `),
+          actor(),
+          Date.now(),
+        )
         print(`The password of ${email} is set.`)
       })
     case 'keys list':
@@ -92,7 +99,9 @@ async function run(args: string[]): Promise<void> {
     case 'audit verify':
       return withStore(values, verifyAudit)
     default:
-      throw new UsageError(command ? `There is no command "${`${command} ${action}`.trim()}".` : 'Name a command.')
+      throw new UsageError(
+        command ? `There is no command "${`${command} ${action}`.trim()}".` : 'Name a command.',
+      )
   }
 }
 
@@ -144,7 +153,10 @@ async function withStore(
   }
 }
 
-async function* auditPages(store: Store, filter: Omit<AuditFilter, 'limit' | 'after'>): AsyncGenerator<AuditRecord> {
+async function* auditPages(
+  store: Store,
+  filter: Omit<AuditFilter, 'limit' | 'after'>,
+): AsyncGenerator<AuditRecord> {
   for (let after = 0; ; ) {
     const page = await store.read({ kind: 'audit', filter: { ...filter, after, limit: 1_000 } })
     yield* page
@@ -167,8 +179,11 @@ async function verifyAudit(store: Store) {
   const records: AuditRecord[] = []
   for await (const record of auditPages(store, {})) records.push(record)
   const report = verifyChain(records)
-  if (!report.whole) throw new RescindError('INTERNAL', `The audit chain is broken at ${report.brokenAt}: ${report.problem}.`)
-  print(`The audit chain is whole: ${report.records} records, the last one ${records.at(-1)?.hash || CHAIN_START || '(none)'}.`)
+  if (!report.whole)
+    throw new RescindError('INTERNAL', `The audit chain is broken at ${report.brokenAt}: ${report.problem}.`)
+  print(
+    `The audit chain is whole: ${report.records} records, the last one ${records.at(-1)?.hash || CHAIN_START || '(none)'}.`,
+  )
 }
 
 function need(operand: string | undefined, usage: string): string {

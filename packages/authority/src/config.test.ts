@@ -38,11 +38,23 @@ describe('the configuration', () => {
 
   it('names the setting, what was given, from where, and what is allowed', () => {
     assert.equal(refusal({ port: 'abc' }), '`port` is "abc" (from --port); allowed: a number.')
-    assert.equal(refusal({}, { RESCIND_PORT: '70000' }), '`port` is 70000 (from RESCIND_PORT); allowed: at most 65535.')
-    assert.match(refusal({}, { RESCIND_LOG_LEVEL: 'loud' }), /`logLevel` is "loud".*trace, debug, info, warn, error, silent/)
+    assert.equal(
+      refusal({}, { RESCIND_PORT: '70000' }),
+      '`port` is 70000 (from RESCIND_PORT); allowed: at most 65535.',
+    )
+    assert.match(
+      refusal({}, { RESCIND_LOG_LEVEL: 'loud' }),
+      /`logLevel` is "loud".*trace, debug, info, warn, error, silent/,
+    )
     const file = fileWith({ revocation: { cascade: 'all' } })
-    assert.equal(refusal({ config: file }), `\`revocation.cascade\` is "all" (from ${file}); allowed: token, session.`)
-    assert.match(refusal({ config: fileWith({ tokens: { accessTokenSeconds: 0 } }) }), /accessTokenSeconds` is 0 .* 1 to 3600 seconds/)
+    assert.equal(
+      refusal({ config: file }),
+      `\`revocation.cascade\` is "all" (from ${file}); allowed: token, session.`,
+    )
+    assert.match(
+      refusal({ config: fileWith({ tokens: { accessTokenSeconds: 0 } }) }),
+      /accessTokenSeconds` is 0 .* 1 to 3600 seconds/,
+    )
   })
 
   it('refuses settings that do not exist', () => {
@@ -58,7 +70,9 @@ describe('the configuration', () => {
   it('never shows a secret', () => {
     const message = refusal({}, { RESCIND_MASTER_KEY: 'hunter2-hunter2' })
     assert.doesNotMatch(message, /hunter2/)
-    const resources = [{ resource: 'https://api.example', scopes: {}, client_id: 'api', client_secret: 'short-secret' }]
+    const resources = [
+      { resource: 'https://api.example', scopes: {}, client_id: 'api', client_secret: 'short-secret' },
+    ]
     assert.doesNotMatch(refusal({ config: fileWith({ resources }) }), /short-secret/)
   })
 

@@ -47,7 +47,12 @@ const schema = z.strictObject({
   tokens: z
     .strictObject({
       accessTokenSeconds: seconds('1 to 3600 seconds', DEFAULT_POLICY.accessTokenTtl, 3600),
-      refreshGraceSeconds: z.number().int().min(0).max(60).default(DEFAULT_POLICY.refreshGrace / 1000),
+      refreshGraceSeconds: z
+        .number()
+        .int()
+        .min(0)
+        .max(60)
+        .default(DEFAULT_POLICY.refreshGrace / 1000),
     })
     .prefault({}),
   sessions: z
@@ -96,11 +101,13 @@ export function readConfig(
 ): Config {
   const given = new Map<string, Source>()
   const file = flags.config ?? environment.RESCIND_CONFIG
-  for (const [key, value] of Object.entries(file ? readFile(file) : {})) given.set(key, { value, from: file as string })
+  for (const [key, value] of Object.entries(file ? readFile(file) : {}))
+    given.set(key, { value, from: file as string })
   for (const [variable, value] of Object.entries(environment)) {
     if (!variable.startsWith('RESCIND_') || value === undefined || variable === 'RESCIND_CONFIG') continue
     const key = ENVIRONMENT[variable]
-    if (!key) throw new ConfigError(`${variable} is not a setting. Known: ${Object.keys(ENVIRONMENT).join(', ')}.`)
+    if (!key)
+      throw new ConfigError(`${variable} is not a setting. Known: ${Object.keys(ENVIRONMENT).join(', ')}.`)
     given.set(key, { value: fromText(key, value), from: variable })
   }
   for (const [flag, value] of Object.entries(flags)) {
@@ -114,7 +121,8 @@ function readFile(path: string): Record<string, unknown> {
   if (!existsSync(path)) throw new ConfigError(`The configuration file ${resolve(path)} does not exist.`)
   try {
     const parsed: unknown = JSON.parse(readFileSync(path, 'utf8'))
-    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed as Record<string, unknown>
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed))
+      return parsed as Record<string, unknown>
   } catch (error) {
     throw new ConfigError(`The configuration file ${path} is not valid JSON: ${(error as Error).message}`)
   }
@@ -129,12 +137,15 @@ function fromText(key: string, text: string): unknown {
 
 function check(given: Map<string, Source>): Config {
   const result = schema.safeParse(Object.fromEntries([...given].map(([key, source]) => [key, source.value])))
-  if (!result.success) throw new ConfigError(result.error.issues.map((issue) => explain(issue, given)).join('\n'))
+  if (!result.success)
+    throw new ConfigError(result.error.issues.map((issue) => explain(issue, given)).join('\n'))
   const config = result.data
   const issuer = config.issuer ?? `http://localhost:${config.port}`
   const { protocol, hostname } = new URL(issuer)
   if (protocol === 'http:' && !['localhost', '127.0.0.1', '[::1]'].includes(hostname)) {
-    throw new ConfigError(`\`issuer\` is ${issuer}; allowed: https, or http on localhost. Tokens must not travel in clear.`)
+    throw new ConfigError(
+      `\`issuer\` is ${issuer}; allowed: https, or http on localhost. Tokens must not travel in clear.`,
+    )
   }
   return { ...config, issuer, policy: policyOf(config) }
 }

@@ -46,5 +46,9 @@ export class RescindError extends Error {
 
 /** The one wording of `UNAVAILABLE`: nothing changed, try again. */
 export function unavailable(): RescindError {
-  return new RescindError('UNAVAILABLE', 'The request could not be made durable, so nothing has changed. Try again.', 1)
+  return new RescindError(
+    'UNAVAILABLE',
+    'The request could not be made durable, so nothing has changed. Try again.',
+    1,
+  )
 }

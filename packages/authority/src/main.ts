@@ -55,7 +55,10 @@ function withBuiltIns(config: Config): Config {
  * @param options.now the time in ms; for tests that move the clock
  * @throws StoreUnavailable, or the system's error when the port is taken
  */
-export async function startAuthority(given: Config, options: { now?: () => number } = {}): Promise<RunningAuthority> {
+export async function startAuthority(
+  given: Config,
+  options: { now?: () => number } = {},
+): Promise<RunningAuthority> {
   const now = options.now ?? Date.now
   const config = withBuiltIns(given)
   const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))

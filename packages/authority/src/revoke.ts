@@ -1,7 +1,7 @@
 import type { AccessTokenClaims } from '@rescind/guard/claims'
 import type { Authority } from './authority.ts'
 import type { PresentedAccess, PresentedRefresh, RevocationRequest } from './domain/revocation.ts'
-import { readSecret, type RefreshTokenParts, type TicketParts } from './domain/secret.ts'
+import { type RefreshTokenParts, readSecret, type TicketParts } from './domain/secret.ts'
 import { RescindError } from './errors.ts'
 import type { RevokeOutcome } from './store/store.ts'
 
@@ -30,8 +30,14 @@ export async function revokeTokens(
   limits.badRevocation.check(address)
   try {
     const access = presentedAccess(await genuineAccessToken(authority, tokens.accessToken))
-    const refresh = tokens.refreshToken === undefined ? undefined : presentedRefresh(authority, tokens.refreshToken)
-    const outcome = await revoke(authority, { kind: 'pair', access, refresh }, `account:${access.sub}`, address)
+    const refresh =
+      tokens.refreshToken === undefined ? undefined : presentedRefresh(authority, tokens.refreshToken)
+    const outcome = await revoke(
+      authority,
+      { kind: 'pair', access, refresh },
+      `account:${access.sub}`,
+      address,
+    )
     if (outcome.kind === 'already') throw new RescindError('TOKEN_REVOKED', 'Token has already been revoked')
     if (outcome.kind !== 'revoked') throw new RescindError('INVALID_TOKEN', 'Invalid refresh token')
     return { success: true, message: outcome.signedOut ? LOGGED_OUT : STILL_SIGNED_IN }
@@ -49,7 +55,12 @@ export function revoke(
   address: string,
   reason: RevocationRequest['reason'] = 'user_logout',
 ): Promise<RevokeOutcome> {
-  return authority.store.transact({ kind: 'revoke', request: { by, reason, actor }, address, at: authority.now() })
+  return authority.store.transact({
+    kind: 'revoke',
+    request: { by, reason, actor },
+    address,
+    at: authority.now(),
+  })
 }
 
 /**
@@ -77,6 +88,9 @@ function presentedRefresh(authority: Authority, token: string): PresentedRefresh
 }
 
 /** Reads a refresh token or a logout ticket of ours; `undefined` for anything else. */
-export function readOwnSecret(authority: Authority, token: string): RefreshTokenParts | TicketParts | undefined {
+export function readOwnSecret(
+  authority: Authority,
+  token: string,
+): RefreshTokenParts | TicketParts | undefined {
   return token.length > MAX_TOKEN ? undefined : readSecret(token, authority.ring().secrets)
 }

@@ -11,7 +11,12 @@ export type SelfAnswer = { status: number; body: unknown }
 export async function selfRequest(
   authority: Authority,
   address: string,
-  request: { method: 'GET' | 'POST'; url: string; form?: Record<string, string>; headers?: Record<string, string> },
+  request: {
+    method: 'GET' | 'POST'
+    url: string
+    form?: Record<string, string>
+    headers?: Record<string, string>
+  },
 ): Promise<SelfAnswer> {
   const { method, url, form, headers = {} } = request
   const { host } = new URL(authority.config.issuer)

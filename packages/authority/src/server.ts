@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Authority } from './authority.ts'
-import type { Feed } from './feed/feed.ts'
 import { RescindError } from './errors.ts'
+import type { Feed } from './feed/feed.ts'
+import { addressOf } from './http/address.ts'
 import { declaredTooLong, tooLarge } from './http/body.ts'
 import { asRescindError, sendError, sendHtml, sendJson } from './http/respond.ts'
-import { createMcpEndpoint } from './mcp/http.ts'
 import { CODE_PATH } from './mcp/flow.ts'
+import { createMcpEndpoint } from './mcp/http.ts'
 import { OAuthError } from './oauth/client-auth.ts'
 import { cors, type Origins } from './oauth/cors.ts'
 import { interactionEndpoint } from './oauth/interaction.ts'
@@ -19,7 +20,6 @@ import { errorPage } from './pages/error.ts'
 import { homePage } from './pages/home.ts'
 import { logo } from './pages/logo.ts'
 import { stylesheet } from './pages/styles.ts'
-import { addressOf } from './http/address.ts'
 import { revokeEndpoint, sessionEndpoint } from './v1.ts'
 
 type Endpoint = (req: IncomingMessage, res: ServerResponse, url: URL) => Promise<void> | void
@@ -37,7 +37,8 @@ export function createListener(authority: Authority, feed: Feed, origins: Origin
       throw new RescindError('NOT_FOUND', `This server answers for ${host} only.`)
     }
     const url = URL.parse(req.url ?? '/', issuer)
-    if (!url || url.origin !== issuer) throw new RescindError('VALIDATION_ERROR', 'The request target is not valid.')
+    if (!url || url.origin !== issuer)
+      throw new RescindError('VALIDATION_ERROR', 'The request target is not valid.')
     if (cors(origins, req, res)) return
     if (url.pathname === '/mcp') refuseForeignOrigin(req, issuer, origins)
     const route = routes.get(url.pathname)
@@ -89,11 +90,19 @@ function createRoutes(authority: Authority, feed: Feed): Map<string, Route> {
     ['/v1/session', get((req, res) => sessionEndpoint(authority, req, res))],
     [ROUTES.revocation, post((req, res) => revocationEndpoint(authority, req, res))],
     [ROUTES.introspection, post((req, res) => introspectionEndpoint(authority, req, res))],
-    [ROUTES.userinfo, { methods: ['GET', 'POST'], serve: (req, res) => userinfoEndpoint(authority, req, res) }],
+    [
+      ROUTES.userinfo,
+      { methods: ['GET', 'POST'], serve: (req, res) => userinfoEndpoint(authority, req, res) },
+    ],
     ['/feed', get((req, res, url) => feed.endpoint(authority, req, res, url.searchParams))],
     ['/mcp', { methods: ['POST', 'GET', 'DELETE'], serve: mcp.endpoint }],
     [CODE_PATH, get(async (_req, res, url) => sendHtml(res, 200, await codePage(codeParameters(url))))],
-    ['/', get(async (_req, res) => sendHtml(res, 200, await homePage({ issuer, mcpUrl: `${issuer}/mcp`, docs: [] })))],
+    [
+      '/',
+      get(async (_req, res) =>
+        sendHtml(res, 200, await homePage({ issuer, mcpUrl: `${issuer}/mcp`, docs: [] })),
+      ),
+    ],
     ['/assets/rescind.css', asset('text/css; charset=utf-8', stylesheet)],
     ['/assets/rescind.svg', asset('image/svg+xml', logo)],
   ])
@@ -109,7 +118,10 @@ function createRoutes(authority: Authority, feed: Feed): Map<string, Route> {
       bearer_methods_supported: ['header'],
       dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519'],
     }
-    routes.set(path, get((_req, res) => sendJson(res, 200, metadata)))
+    routes.set(
+      path,
+      get((_req, res) => sendJson(res, 200, metadata)),
+    )
   }
   return routes
 }
@@ -152,7 +164,10 @@ async function notFound(req: IncomingMessage, res: ServerResponse) {
 }
 
 function wantsPage(req: IncomingMessage): boolean {
-  return (req.method === 'GET' || req.url?.startsWith('/interaction/') === true) && /text\/html/.test(req.headers.accept ?? '')
+  return (
+    (req.method === 'GET' || req.url?.startsWith('/interaction/') === true) &&
+    /text\/html/.test(req.headers.accept ?? '')
+  )
 }
 
 /** A client that has just registered may come from an origin that was not known before. */
@@ -164,12 +179,22 @@ async function learnOrigins({ store, seal }: Authority, origins: Origins) {
   }
 }
 
-async function fail(authority: Authority, req: IncomingMessage, res: ServerResponse, error: unknown, id: string) {
-  if (error instanceof OAuthError && !res.headersSent) return sendJson(res, error.status, error, error.headers)
+async function fail(
+  authority: Authority,
+  req: IncomingMessage,
+  res: ServerResponse,
+  error: unknown,
+  id: string,
+) {
+  if (error instanceof OAuthError && !res.headersSent)
+    return sendJson(res, error.status, error, error.headers)
   const shown = asRescindError(error)
   if (shown.code === 'INTERNAL') {
     const { message, stack } = error as Error
-    authority.log.error({ requestId: id, path: req.url?.split('?', 1)[0], error: message, stack }, 'request failed')
+    authority.log.error(
+      { requestId: id, path: req.url?.split('?', 1)[0], error: message, stack },
+      'request failed',
+    )
   }
   // OAuth clients read `error` as one of the RFC's words.
   if (req.url?.startsWith('/oauth/')) return sendError(req, res, shown, oauthBody(shown))

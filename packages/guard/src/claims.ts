@@ -42,12 +42,14 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function text(value: unknown): string {
-  if (typeof value !== 'string' || value === '' || value.length > MAX_TEXT) throw new TokenInvalid('malformed')
+  if (typeof value !== 'string' || value === '' || value.length > MAX_TEXT)
+    throw new TokenInvalid('malformed')
   return value
 }
 
 function whole(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new TokenInvalid('malformed')
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
+    throw new TokenInvalid('malformed')
   return value
 }
 
@@ -71,7 +73,8 @@ function statusOf(value: unknown): AccessTokenClaims['status'] {
 export function readClaims(payload: unknown): AccessTokenClaims {
   if (!isRecord(payload)) throw new TokenInvalid('malformed')
   const { scope, auth_time, acr, cnf, status } = payload
-  if (scope !== undefined && (typeof scope !== 'string' || scope.length > MAX_TEXT)) throw new TokenInvalid('malformed')
+  if (scope !== undefined && (typeof scope !== 'string' || scope.length > MAX_TEXT))
+    throw new TokenInvalid('malformed')
   if (cnf !== undefined && !isRecord(cnf)) throw new TokenInvalid('malformed')
   const place = statusOf(status)
   return {

@@ -45,7 +45,9 @@ export async function verifyDpopProof(
 function sameTarget(htu: unknown, url: string): boolean {
   const given = typeof htu === 'string' ? URL.parse(htu) : null
   const wanted = URL.parse(url)
-  return given !== null && wanted !== null && given.origin === wanted.origin && given.pathname === wanted.pathname
+  return (
+    given !== null && wanted !== null && given.origin === wanted.origin && given.pathname === wanted.pathname
+  )
 }
 
 function sha256(text: string): string {

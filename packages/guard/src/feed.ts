@@ -111,7 +111,9 @@ async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<string> 
   }
 }
 
-type Message = { type: 'ready' | 'heartbeat'; seq: number } | { type: 'revocation'; seq: number; record: RevocationRecord }
+type Message =
+  | { type: 'ready' | 'heartbeat'; seq: number }
+  | { type: 'revocation'; seq: number; record: RevocationRecord }
 
 /** Reads one line, strictly; anything that is not of the protocol ends the connection. */
 export function readMessage(line: string): Message {
@@ -119,7 +121,8 @@ export function readMessage(line: string): Message {
   const message = JSON.parse(line) as Record<string, unknown> | null
   const { type, seq, at, sid, jti, exp, reason } = message ?? {}
   const whole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
-  const text = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= 256
+  const text = (value: unknown): value is string =>
+    typeof value === 'string' && value !== '' && value.length <= 256
   if (!whole(seq)) throw new Error('a message of the feed has no seq')
   if (type === 'ready' || type === 'heartbeat') return { type, seq }
   if (type !== 'revocation' || !whole(at) || !text(sid) || !whole(exp) || !text(reason)) {

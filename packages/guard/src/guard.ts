@@ -62,7 +62,14 @@ const PROOF_LIFE = 125_000
 
 /** Starts a guard for one API. It connects by itself and stays connected until it is closed. */
 export function createGuard(options: GuardOptions): Guard {
-  const { issuer, audience, credentials, maxStaleness = 5_000, onStale = 'introspect', now = Date.now } = options
+  const {
+    issuer,
+    audience,
+    credentials,
+    maxStaleness = 5_000,
+    onStale = 'introspect',
+    now = Date.now,
+  } = options
   if (!URL.canParse(issuer) || !audience || !credentials?.clientId || !credentials.clientSecret) {
     throw new GuardError('CONFIGURATION', 'createGuard needs issuer, audience and credentials.')
   }
@@ -95,8 +102,11 @@ export function createGuard(options: GuardOptions): Guard {
   }
   async function checkProof(request: GuardRequest, token: string, claims: AccessTokenClaims) {
     const { dpop = '', method = '', url = '' } = request
-    const proof = await verifyDpopProof(dpop, { method, url, accessToken: token, now: now() }).catch(() => undefined)
-    if (proof?.jkt !== claims.jkt || !proof || !proofs.first(`${proof.jkt} ${proof.jti}`)) throw refuse.invalid('DPoP')
+    const proof = await verifyDpopProof(dpop, { method, url, accessToken: token, now: now() }).catch(
+      () => undefined,
+    )
+    if (proof?.jkt !== claims.jkt || !proof || !proofs.first(`${proof.jkt} ${proof.jti}`))
+      throw refuse.invalid('DPoP')
   }
   async function askAuthority(scheme: string, token: string) {
     if (onStale === 'deny' || !(await introspect(issuer, credentials, token))) {

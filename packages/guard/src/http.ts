@@ -6,7 +6,11 @@ export type GuardedRequest = IncomingMessage & { session: GuardSession }
 
 /** Answers a refusal: its status, its headers, and `{ error, code }`, which no cache may keep. */
 export function sendGuardError(res: ServerResponse, error: GuardError): void {
-  res.writeHead(error.status, { ...error.headers, 'content-type': 'application/json', 'cache-control': 'no-store' })
+  res.writeHead(error.status, {
+    ...error.headers,
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+  })
   res.end(JSON.stringify(error))
 }
 

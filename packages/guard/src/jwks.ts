@@ -51,7 +51,11 @@ async function fetchKeys(url: string): Promise<Map<string, CryptoKey>> {
     chunks.push(chunk)
   }
   const { keys } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as { keys: JWK[] }
-  const usable = keys.filter(({ kty, crv, kid, use }) => kty === 'OKP' && crv === 'Ed25519' && kid && (use ?? 'sig') === 'sig')
-  const imported = usable.map(async (jwk) => [jwk.kid as string, (await importJWK(jwk, 'EdDSA')) as CryptoKey] as const)
+  const usable = keys.filter(
+    ({ kty, crv, kid, use }) => kty === 'OKP' && crv === 'Ed25519' && kid && (use ?? 'sig') === 'sig',
+  )
+  const imported = usable.map(
+    async (jwk) => [jwk.kid as string, (await importJWK(jwk, 'EdDSA')) as CryptoKey] as const,
+  )
   return new Map(await Promise.all(imported))
 }

@@ -105,5 +105,10 @@ export function createRevocationView(): RevocationView {
 }
 
 function ended(reason: string): GuardError {
-  return new GuardError('AUTHENTICATION_FAILED', `The session has ended: ${reason}. Sign in again.`, {}, reason)
+  return new GuardError(
+    'AUTHENTICATION_FAILED',
+    `The session has ended: ${reason}. Sign in again.`,
+    {},
+    reason,
+  )
 }

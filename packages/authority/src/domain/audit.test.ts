@@ -6,7 +6,13 @@ function chain(length: number): AuditRecord[] {
   const records: AuditRecord[] = []
   let previous = { n: 0, hash: CHAIN_START }
   for (let i = 0; i < length; i++) {
-    const record = link(previous, { at: 1000 + i, event: 'revocation', actor: 'test', sid: `s${i}`, seq: i + 1 })
+    const record = link(previous, {
+      at: 1000 + i,
+      event: 'revocation',
+      actor: 'test',
+      sid: `s${i}`,
+      seq: i + 1,
+    })
     records.push(record)
     previous = record
   }
@@ -20,7 +26,12 @@ describe('the audit chain', () => {
   })
 
   it('shows where a field was changed, added or taken away', () => {
-    const changes: Partial<AuditRecord>[] = [{ reason: 'user_logout' }, { at: 1 }, { sid: undefined }, { actor: 'x' }]
+    const changes: Partial<AuditRecord>[] = [
+      { reason: 'user_logout' },
+      { at: 1 },
+      { sid: undefined },
+      { actor: 'x' },
+    ]
     for (const change of changes) {
       const tampered = chain(5).map((record) => (record.n === 3 ? { ...record, ...change } : record))
       const report = verifyChain(tampered)

@@ -34,11 +34,26 @@ export type AuditRecord = AuditEvent & { n: number; hash: string }
 /** The hash before the first record. */
 export const CHAIN_START = ''
 
-const FIELDS = ['at', 'event', 'actor', 'sub', 'sid', 'clientId', 'address', 'reason', 'seq', 'detail'] as const
+const FIELDS = [
+  'at',
+  'event',
+  'actor',
+  'sub',
+  'sid',
+  'clientId',
+  'address',
+  'reason',
+  'seq',
+  'detail',
+] as const
 
 /** The hash of record `n`: SHA-256 over the hash before it and the event's fields in a fixed order. */
 export function chainHash(previous: string, n: number, event: AuditEvent): string {
-  return hash('sha256', JSON.stringify([previous, n, ...FIELDS.map((field) => event[field] ?? null)]), 'base64url')
+  return hash(
+    'sha256',
+    JSON.stringify([previous, n, ...FIELDS.map((field) => event[field] ?? null)]),
+    'base64url',
+  )
 }
 
 /** Appends `event` after the record whose number and hash are given. */
@@ -47,7 +62,9 @@ export function link(previous: { n: number; hash: string }, event: AuditEvent): 
   return { ...event, n, hash: chainHash(previous.hash, n, event) }
 }
 
-export type ChainReport = { whole: true; records: number } | { whole: false; brokenAt: number; problem: string }
+export type ChainReport =
+  | { whole: true; records: number }
+  | { whole: false; brokenAt: number; problem: string }
 
 /** Checks a chain from its start. A broken link is named by the number of the first record that doesn't fit. */
 export function verifyChain(records: Iterable<AuditRecord>): ChainReport {
@@ -57,7 +74,11 @@ export function verifyChain(records: Iterable<AuditRecord>): ChainReport {
       return { whole: false, brokenAt: previous.n + 1, problem: `record ${previous.n + 1} is missing` }
     }
     if (chainHash(previous.hash, record.n, record) !== record.hash) {
-      return { whole: false, brokenAt: record.n, problem: `record ${record.n} or the one before it was changed` }
+      return {
+        whole: false,
+        brokenAt: record.n,
+        problem: `record ${record.n} or the one before it was changed`,
+      }
     }
     previous = record
   }

@@ -13,7 +13,12 @@ type RefreshState = 'absent' | 'live' | 'used' | 'foreign'
 
 function session(sid: string, access: AccessState, changes: Partial<Session> = {}): Session {
   const exp = access === 'expired' ? PAST : LATER
-  const token = { jti: `${sid}-jti`, idx: 1, exp, ...(access === 'revoked' ? { revoked: true as const } : {}) }
+  const token = {
+    jti: `${sid}-jti`,
+    idx: 1,
+    exp,
+    ...(access === 'revoked' ? { revoked: true as const } : {}),
+  }
   return {
     sid,
     sub: 'alice',
@@ -32,7 +37,14 @@ function session(sid: string, access: AccessState, changes: Partial<Session> = {
 }
 
 function accessOf(s: Session) {
-  return { sid: s.sid, jti: `${s.sid}-jti`, exp: s.tokens[0]?.exp ?? LATER, sub: 'alice', clientId: 'app', idx: 1 }
+  return {
+    sid: s.sid,
+    jti: `${s.sid}-jti`,
+    exp: s.tokens[0]?.exp ?? LATER,
+    sub: 'alice',
+    clientId: 'app',
+    idx: 1,
+  }
 }
 
 function refreshOf(s: Session, state: RefreshState) {
@@ -41,7 +53,11 @@ function refreshOf(s: Session, state: RefreshState) {
   return { sid: s.sid, generation: state === 'live' ? 2 : 1, hash: state }
 }
 
-function decide(sessions: Session[], by: RevocationRequest['by'], policy: Policy = DEFAULT_POLICY): RevocationDecision {
+function decide(
+  sessions: Session[],
+  by: RevocationRequest['by'],
+  policy: Policy = DEFAULT_POLICY,
+): RevocationDecision {
   const known = new Map(sessions.map((one) => [one.sid, one]))
   return decideRevocation(known, { by, reason: 'user_logout', actor: 'test' }, policy, NOW)
 }
@@ -89,17 +105,26 @@ describe('the contract table, of one session', () => {
     const s = session('s', 'live', { refresh: undefined })
     assert.equal(outcomeOf(decide([s], { kind: 'pair', access: accessOf(s) })), 'session of s; signed out')
     const two = { ...s, tokens: [...s.tokens, { jti: 'another', idx: 2, exp: LATER }] }
-    assert.equal(outcomeOf(decide([two], { kind: 'pair', access: accessOf(s) })), 'access_token of s; signed in')
+    assert.equal(
+      outcomeOf(decide([two], { kind: 'pair', access: accessOf(s) })),
+      'access_token of s; signed in',
+    )
   })
 
   it('a token that a slow clock may still accept is not treated as expired', () => {
     const s = session('s', 'live', { tokens: [{ jti: 's-jti', idx: 1, exp: NOW / 1000 - 3 }] })
-    assert.equal(outcomeOf(decide([s], { kind: 'pair', access: accessOf(s) })), 'access_token of s; signed in')
+    assert.equal(
+      outcomeOf(decide([s], { kind: 'pair', access: accessOf(s) })),
+      'access_token of s; signed in',
+    )
   })
 
   it('a genuine token of a session that the store does not know is revoked all the same', () => {
     const s = session('s', 'live')
-    assert.equal(outcomeOf(decide([], { kind: 'pair', access: accessOf(s) })), 'access_token of s; signed out')
+    assert.equal(
+      outcomeOf(decide([], { kind: 'pair', access: accessOf(s) })),
+      'access_token of s; signed out',
+    )
   })
 })
 
@@ -111,8 +136,15 @@ describe('tokens of two sessions', () => {
     assert.equal(outcomeOf(decision), 'session of a, session of b; signed out')
   })
   it('an ended one of them is left as it ended', () => {
-    const ended = session('a', 'live', { ended: { seq: 1, at: NOW, reason: 'user_logout' }, refresh: undefined })
-    const decision = decide([ended, b], { kind: 'pair', access: accessOf(ended), refresh: refreshOf(b, 'live') })
+    const ended = session('a', 'live', {
+      ended: { seq: 1, at: NOW, reason: 'user_logout' },
+      refresh: undefined,
+    })
+    const decision = decide([ended, b], {
+      kind: 'pair',
+      access: accessOf(ended),
+      refresh: refreshOf(b, 'live'),
+    })
     assert.equal(outcomeOf(decision), 'session of b; signed out')
   })
 })
@@ -127,7 +159,10 @@ describe('a revocation', () => {
     ]
     const decision = decide([session('s', 'live', { tokens })], { kind: 'session', sid: 's' })
     assert.ok(decision.kind === 'revoked')
-    assert.deepEqual(decision.revocations[0]?.tokens.map((token) => token.idx), [1, 2])
+    assert.deepEqual(
+      decision.revocations[0]?.tokens.map((token) => token.idx),
+      [1, 2],
+    )
     assert.equal(decision.sessions[0]?.refresh, undefined)
     assert.equal(decision.sessions[0]?.ended?.reason, 'user_logout')
   })
@@ -154,9 +189,18 @@ describe('a revocation', () => {
     const s = session('s', 'live')
     const refresh = { sid: 's', generation: 2, hash: 'live' }
     assert.equal(outcomeOf(decide([s], { kind: 'refresh', refresh, clientId: 'other' })), 'refused')
-    assert.equal(outcomeOf(decide([s], { kind: 'access', access: accessOf(s), clientId: 'other' })), 'refused')
-    assert.equal(outcomeOf(decide([s], { kind: 'ticket', sid: 's', hash: 'ticket', clientId: 'other' })), 'refused')
+    assert.equal(
+      outcomeOf(decide([s], { kind: 'access', access: accessOf(s), clientId: 'other' })),
+      'refused',
+    )
+    assert.equal(
+      outcomeOf(decide([s], { kind: 'ticket', sid: 's', hash: 'ticket', clientId: 'other' })),
+      'refused',
+    )
     assert.equal(outcomeOf(decide([s], { kind: 'ticket', sid: 's', hash: 'forged' })), 'unknown')
-    assert.equal(outcomeOf(decide([s], { kind: 'ticket', sid: 's', hash: 'ticket' })), 'session of s; signed out')
+    assert.equal(
+      outcomeOf(decide([s], { kind: 'ticket', sid: 's', hash: 'ticket' })),
+      'session of s; signed out',
+    )
   })
 })

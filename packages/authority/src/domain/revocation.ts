@@ -1,7 +1,14 @@
 import type { Policy } from './policy.ts'
 import type { Reason } from './reason.ts'
 import { sameHash } from './secret.ts'
-import { CLOCK_SKEW, type IssuedToken, liveTokens, presentedBefore, refreshable, type Session } from './session.ts'
+import {
+  CLOCK_SKEW,
+  type IssuedToken,
+  liveTokens,
+  presentedBefore,
+  refreshable,
+  type Session,
+} from './session.ts'
 
 /** Who asked: a holder of the credential, a client, an administrator, or a rule of ours. */
 export type Actor = string
@@ -25,7 +32,14 @@ export type Revocation = {
 export type LoggedRevocation = Revocation & { seq: number }
 
 /** What a genuine access token says of itself; `exp` in seconds. */
-export type PresentedAccess = { sid: string; jti: string; exp: number; sub: string; clientId: string; idx: number }
+export type PresentedAccess = {
+  sid: string
+  jti: string
+  exp: number
+  sub: string
+  clientId: string
+  idx: number
+}
 export type PresentedRefresh = { sid: string; generation: number; hash: string }
 
 export type RevocationRequest = {
@@ -58,7 +72,9 @@ export function sessionsOf(request: RevocationRequest): string[] {
   const { by } = request
   switch (by.kind) {
     case 'pair':
-      return by.refresh && by.refresh.sid !== by.access.sid ? [by.access.sid, by.refresh.sid] : [by.access.sid]
+      return by.refresh && by.refresh.sid !== by.access.sid
+        ? [by.access.sid, by.refresh.sid]
+        : [by.access.sid]
     case 'refresh':
       return [by.refresh.sid]
     case 'access':
@@ -225,7 +241,9 @@ export function endSession(session: Session, cause: Cause, now: number): Change 
 
 function killAccess(session: Session, access: PresentedAccess, cause: Cause, now: number): Change {
   const { jti, idx, exp } = access
-  const tokens = session.tokens.map((token) => (token.jti === jti ? { ...token, revoked: true as const } : token))
+  const tokens = session.tokens.map((token) =>
+    token.jti === jti ? { ...token, revoked: true as const } : token,
+  )
   const killed = { ...revocation('access_token', session, cause, now), jti, tokens: [{ jti, idx, exp }] }
   return { session: { ...session, tokens }, revocation: killed }
 }
@@ -234,7 +252,17 @@ function killStray(access: PresentedAccess, cause: Cause, now: number): Change {
   const { jti, idx, exp, sid, sub, clientId } = access
   const { reason, actor } = cause
   return {
-    revocation: { what: 'access_token', at: now, sid, sub, clientId, jti, reason, actor, tokens: [{ jti, idx, exp }] },
+    revocation: {
+      what: 'access_token',
+      at: now,
+      sid,
+      sub,
+      clientId,
+      jti,
+      reason,
+      actor,
+      tokens: [{ jti, idx, exp }],
+    },
   }
 }
 

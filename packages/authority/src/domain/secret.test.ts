@@ -17,7 +17,11 @@ describe('a refresh token', () => {
   it('is refused with any one character changed, cut or added', () => {
     for (let i = 0; i < token.length; i++) {
       const other = token[i] === 'A' ? 'B' : 'A'
-      assert.equal(readSecret(token.slice(0, i) + other + token.slice(i + 1), keys), undefined, `position ${i}`)
+      assert.equal(
+        readSecret(token.slice(0, i) + other + token.slice(i + 1), keys),
+        undefined,
+        `position ${i}`,
+      )
     }
     assert.equal(readSecret(token.slice(0, -1), keys), undefined)
     assert.equal(readSecret(`${token}A`, keys), undefined)
@@ -34,7 +38,10 @@ describe('a refresh token', () => {
     const successor = successorToken(token, parts, 'salt', keys)
     assert.equal(successor, successorToken(token, parts, 'salt', keys))
     assert.notEqual(successor, successorToken(token, parts, 'another', keys))
-    assert.notEqual(successor, successorToken(token, parts, 'salt', { ...keys, successor: new Uint8Array(32) }))
+    assert.notEqual(
+      successor,
+      successorToken(token, parts, 'salt', { ...keys, successor: new Uint8Array(32) }),
+    )
     const read = readSecret(successor, keys)
     assert.ok(read?.kind === 'refresh_token' && read.generation === 4 && read.sid === sid)
   })

@@ -35,7 +35,8 @@ function request(generation: number, changes: Partial<RefreshRequest> = {}): Ref
   }
 }
 
-const decide = (s: Session | undefined, r: RefreshRequest, now = NOW) => decideRefresh(s, r, DEFAULT_POLICY, now)
+const decide = (s: Session | undefined, r: RefreshRequest, now = NOW) =>
+  decideRefresh(s, r, DEFAULT_POLICY, now)
 
 function rotated(s: Session, r: RefreshRequest, now = NOW): Session {
   const decision = decide(s, r, now)
@@ -51,7 +52,10 @@ describe('a refresh', () => {
       hash: 'hash-2',
       previous: { hash: 'hash-1', salt: 'salt-1', at: NOW },
     })
-    assert.deepEqual(after.tokens.map((token) => token.jti), ['jti-1'])
+    assert.deepEqual(
+      after.tokens.map((token) => token.jti),
+      ['jti-1'],
+    )
   })
 
   it('gives the same successor again within the grace window, and keeps the window where it was', () => {

@@ -34,7 +34,12 @@ export async function stillMatters(authority: Authority, after: number): Promise
 }
 
 export type Feed = {
-  endpoint(authority: Authority, req: IncomingMessage, res: ServerResponse, query: URLSearchParams): Promise<void>
+  endpoint(
+    authority: Authority,
+    req: IncomingMessage,
+    res: ServerResponse,
+    query: URLSearchParams,
+  ): Promise<void>
   publish(revocation: LoggedRevocation): void
   close(): void
 }
@@ -59,7 +64,11 @@ export function createFeed(): Feed {
       const client = await authenticateClient(authority, req, new Map())
       const known = authority.config.resources.some((one) => one.client_id === client.clientId)
       if (!client.confidential || !known) {
-        throw new OAuthError(403, 'access_denied', 'the feed is for the resource servers of the configuration')
+        throw new OAuthError(
+          403,
+          'access_denied',
+          'the feed is for the resource servers of the configuration',
+        )
       }
       const since = query.get('since')
       if (since !== null && !/^\d{1,15}$/.test(since)) {

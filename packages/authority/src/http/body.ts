@@ -57,7 +57,10 @@ function text(bytes: Buffer): string {
  */
 export async function readJson(req: IncomingMessage): Promise<Record<string, unknown>> {
   if (mediaType(req) !== 'application/json') {
-    throw new RescindError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as JSON, with Content-Type: application/json.')
+    throw new RescindError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      'Send the body as JSON, with Content-Type: application/json.',
+    )
   }
   let value: unknown
   try {

@@ -1,4 +1,11 @@
-import { createPrivateKey, generateKeyPairSync, hkdfSync, type KeyObject, randomBytes, webcrypto } from 'node:crypto'
+import {
+  createPrivateKey,
+  generateKeyPairSync,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+  webcrypto,
+} from 'node:crypto'
 import type { SecretKeys } from '../domain/secret.ts'
 import type { Store, StoredKey } from '../store/store.ts'
 import type { Seal } from './seal.ts'
@@ -55,7 +62,10 @@ export async function openKeyRing(store: Store, seal: Seal, now: number): Promis
 
   const signing = stored
     .filter((key) => key.use === 'signing')
-    .sort((a, b) => Number(a.retiredAt ?? Infinity) - Number(b.retiredAt ?? Infinity) || a.createdAt - b.createdAt)
+    .sort(
+      (a, b) =>
+        Number(a.retiredAt ?? Infinity) - Number(b.retiredAt ?? Infinity) || a.createdAt - b.createdAt,
+    )
     .reverse()
   const open = (key: StoredKey): PrivateJwk => {
     const jwk = JSON.parse(openSealed(seal, key)) as PrivateJwk
@@ -68,7 +78,9 @@ export async function openKeyRing(store: Store, seal: Seal, now: number): Promis
   return {
     signing: { kid: current.kid, key: createPrivateKey({ key: current, format: 'jwk' }) },
     jwks,
-    verification: new Map(await Promise.all(all.map(async (jwk) => [jwk.kid, await publicKey(jwk)] as const))),
+    verification: new Map(
+      await Promise.all(all.map(async (jwk) => [jwk.kid, await publicKey(jwk)] as const)),
+    ),
     secrets: { tag: derive('secret tags'), successor: derive('successor tokens') },
     cookies: [Buffer.from(derive('cookie signatures')).toString('base64url')],
   }
@@ -78,7 +90,9 @@ function openSealed(seal: Seal, key: StoredKey): string {
   try {
     return seal.open(key.sealed, `key:${key.kid}`)
   } catch {
-    throw new Error('the keys in the store do not open with this master key; set the one that the data was made with')
+    throw new Error(
+      'the keys in the store do not open with this master key; set the one that the data was made with',
+    )
   }
 }
 
@@ -91,7 +105,12 @@ function publicKey({ kty, crv, x }: PrivateJwk): Promise<CryptoKey> {
  * @param now the time in ms
  * @returns the new key's `kid`
  */
-export async function rotateSigningKey(store: Store, seal: Seal, actor: string, now: number): Promise<string> {
+export async function rotateSigningKey(
+  store: Store,
+  seal: Seal,
+  actor: string,
+  now: number,
+): Promise<string> {
   const keys = await store.read({ kind: 'keys' })
   const fresh = newSigningKey(seal, now)
   const retire = keys

@@ -49,6 +49,7 @@ export function masterKey(configured: string | undefined, path: string): Uint8Ar
   }
   chmodSync(path, 0o600)
   const key = Buffer.from(readFileSync(path, 'utf8').trim(), 'base64url')
-  if (key.length !== 32) throw new Error(`the master key in ${path} is not 32 bytes; restore it from your backup`)
+  if (key.length !== 32)
+    throw new Error(`the master key in ${path} is not 32 bytes; restore it from your backup`)
   return key
 }

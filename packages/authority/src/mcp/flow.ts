@@ -2,9 +2,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { Authority } from '../authority.ts'
 import { hashSecret } from '../domain/secret.ts'
 import { RescindError } from '../errors.ts'
+import { ROUTES } from '../oauth/provider.ts'
 import { REFUSALS } from '../oauth/refresh.ts'
 import { inUnit } from '../oauth/unit.ts'
-import { ROUTES } from '../oauth/provider.ts'
 import { readOwnSecret } from '../revoke.ts'
 import { selfRequest } from '../self.ts'
 import type { Caller } from './tools.ts'
@@ -31,8 +31,11 @@ export async function startFlow(
   limits.flows.spend(caller.address)
   const clientId = input.clientId ?? AGENT_CLIENT
   const client = await authority.provider().find(clientId)
-  if (!client || client.clientAuthMethod !== 'none') {
-    throw new RescindError('VALIDATION_ERROR', '`clientId` must be a registered public client; or leave it out.')
+  if (client?.clientAuthMethod !== 'none') {
+    throw new RescindError(
+      'VALIDATION_ERROR',
+      '`clientId` must be a registered public client; or leave it out.',
+    )
   }
   const redirectUri = input.redirectUri ?? client.redirectUris?.[0]
   if (!redirectUri || !client.redirectUriAllowed(redirectUri)) {
@@ -40,12 +43,18 @@ export async function startFlow(
   }
   const resource = input.resource ?? `${config.issuer}/mcp`
   if (!config.resources.some((one) => one.resource === resource)) {
-    throw new RescindError('VALIDATION_ERROR', '`resource` must be one that this authority issues tokens for.')
+    throw new RescindError(
+      'VALIDATION_ERROR',
+      '`resource` must be one that this authority issues tokens for.',
+    )
   }
   const state = randomBytes(32).toString('base64url')
   const verifier = randomBytes(32).toString('base64url')
   const id = hashSecret(state)
-  const payload = seal.close(JSON.stringify({ verifier, clientId, redirectUri, resource } satisfies Flow), `${MODEL}:${id}`)
+  const payload = seal.close(
+    JSON.stringify({ verifier, clientId, redirectUri, resource } satisfies Flow),
+    `${MODEL}:${id}`,
+  )
   const expiresAt = Math.floor(now() / 1000) + FLOW_SECONDS
   await store.transact({
     kind: 'write',
@@ -86,7 +95,10 @@ export async function finishFlow(
 ) {
   const { config } = authority
   if (input.iss !== undefined && input.iss !== config.issuer) {
-    throw new RescindError('INVALID_STATE', 'The iss is not this authority: the answer came from somebody else.')
+    throw new RescindError(
+      'INVALID_STATE',
+      'The iss is not this authority: the answer came from somebody else.',
+    )
   }
   const flow = await takeFlow(authority, input.state)
   if (input.code === 'access_denied') {
@@ -105,9 +117,13 @@ export async function finishFlow(
       resource: flow.resource,
     },
   })
-  if (answer.status === 503) throw new RescindError('UNAVAILABLE', 'The sign-in could not be made durable. Try again.', 1)
+  if (answer.status === 503)
+    throw new RescindError('UNAVAILABLE', 'The sign-in could not be made durable. Try again.', 1)
   if (answer.status !== 200) {
-    throw new RescindError('INVALID_GRANT', 'The code is not valid for this sign-in, or was used. Start again.')
+    throw new RescindError(
+      'INVALID_GRANT',
+      'The code is not valid for this sign-in, or was used. Start again.',
+    )
   }
   const tokens = answer.body as Record<string, string>
   const accessToken = tokens.access_token as string
@@ -133,9 +149,17 @@ async function takeFlow({ store, seal, now }: Authority, state: string): Promise
   const stored = await store.read({ kind: 'record', model: MODEL, id })
   const taken =
     stored &&
-    (await store.transact({ kind: 'write', records: [{ op: 'consume', model: MODEL, id, at: now() }], audit: [], at: now() }))
+    (await store.transact({
+      kind: 'write',
+      records: [{ op: 'consume', model: MODEL, id, at: now() }],
+      audit: [],
+      at: now(),
+    }))
   if (!stored || taken?.kind !== 'written') {
-    throw new RescindError('INVALID_STATE', 'The state is unknown, used or expired. Start again with start_oauth_flow.')
+    throw new RescindError(
+      'INVALID_STATE',
+      'The state is unknown, used or expired. Start again with start_oauth_flow.',
+    )
   }
   const opened = JSON.parse(seal.open(stored.payload, `${MODEL}:${id}`)) as Flow & { expiresAt?: number }
   return opened
@@ -158,7 +182,9 @@ async function refuseExpired(authority: Authority, code: string) {
 export async function refreshTokens(authority: Authority, input: { refreshToken: string }, caller: Caller) {
   const parts = readOwnSecret(authority, input.refreshToken)
   const session =
-    parts?.kind === 'refresh_token' ? await authority.store.read({ kind: 'session', sid: parts.sid }) : undefined
+    parts?.kind === 'refresh_token'
+      ? await authority.store.read({ kind: 'session', sid: parts.sid })
+      : undefined
   if (!session) throw new RescindError('INVALID_GRANT', 'Invalid refresh token')
   const answer = await selfRequest(authority, caller.address, {
     method: 'POST',
@@ -166,7 +192,8 @@ export async function refreshTokens(authority: Authority, input: { refreshToken:
     form: { grant_type: 'refresh_token', refresh_token: input.refreshToken, client_id: session.clientId },
   })
   const body = answer.body as Record<string, string>
-  if (answer.status === 503) throw new RescindError('UNAVAILABLE', 'The refresh could not be made durable. Try again.', 1)
+  if (answer.status === 503)
+    throw new RescindError('UNAVAILABLE', 'The refresh could not be made durable. Try again.', 1)
   if (answer.status !== 200) throw refusalOf(body)
   return {
     success: true as const,

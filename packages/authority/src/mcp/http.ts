@@ -39,7 +39,12 @@ export function createMcpEndpoint(authority: Authority) {
           'www-authenticate': `Bearer error="invalid_token", resource_metadata="${metadata}"`,
         })
       }
-      const auth: AuthInfo = { token: '', clientId: caller.claims?.clientId ?? '', scopes: [], extra: { caller } }
+      const auth: AuthInfo = {
+        token: '',
+        clientId: caller.claims?.clientId ?? '',
+        scopes: [],
+        extra: { caller },
+      }
       await serve(Object.assign(req, { auth }), res)
     },
     close: () => handler.close(),

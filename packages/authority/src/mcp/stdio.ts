@@ -1,5 +1,5 @@
-import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import { RescindError } from '../errors.ts'
 import { createToolServer, errorResult, SERVER_INFO, type ToolResult } from './server.ts'
 
@@ -11,7 +11,9 @@ import { createToolServer, errorResult, SERVER_INFO, type ToolResult } from './s
  */
 export function serveTools(options: { url: string; accessToken?: string }) {
   const endpoint = new URL('/mcp', options.url)
-  const headers: Record<string, string> = options.accessToken ? { authorization: `Bearer ${options.accessToken}` } : {}
+  const headers: Record<string, string> = options.accessToken
+    ? { authorization: `Bearer ${options.accessToken}` }
+    : {}
   let connected: Promise<Client> | undefined
 
   async function connect(): Promise<Client> {

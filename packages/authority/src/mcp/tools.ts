@@ -1,8 +1,7 @@
 import type { AccessTokenClaims } from '@rescind/guard/claims'
 import { z } from 'zod'
 import type { Authority } from '../authority.ts'
-import { MAX_TOKEN } from '../revoke.ts'
-import { revokeTokens } from '../revoke.ts'
+import { MAX_TOKEN, revokeTokens } from '../revoke.ts'
 import { revokeInput } from '../v1.ts'
 import { finishFlow, refreshTokens, startFlow } from './flow.ts'
 import { verifyRevocation, whoami } from './verify.ts'
@@ -16,7 +15,12 @@ export type Tool = {
   description: string
   input: z.ZodObject
   output: z.ZodObject
-  annotations: { readOnlyHint: boolean; destructiveHint: boolean; idempotentHint: boolean; openWorldHint: boolean }
+  annotations: {
+    readOnlyHint: boolean
+    destructiveHint: boolean
+    idempotentHint: boolean
+    openWorldHint: boolean
+  }
   run(authority: Authority, input: never, caller: Caller): Promise<Record<string, unknown>>
 }
 
@@ -32,7 +36,12 @@ function tool<I extends z.ZodObject, O extends z.ZodObject>(definition: {
   annotations: Partial<Tool['annotations']>
   run(authority: Authority, input: z.infer<I>, caller: Caller): Promise<z.infer<O>>
 }): Tool {
-  const cautious = { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false }
+  const cautious = {
+    readOnlyHint: false,
+    destructiveHint: false,
+    idempotentHint: false,
+    openWorldHint: false,
+  }
   const { run, annotations, ...rest } = definition
   return { ...rest, annotations: { ...cautious, ...annotations }, run: run as Tool['run'] }
 }
@@ -55,7 +64,12 @@ export const TOOLS: Tool[] = [
     input: z.strictObject({
       clientId: uri.optional().describe('A registered public client; leave out to use the built-in one'),
       redirectUri: uri.optional().describe('One of the client’s registered redirect URIs'),
-      scope: z.string().min(1).max(1000).optional().describe('Space separated; leave out for all that is offered'),
+      scope: z
+        .string()
+        .min(1)
+        .max(1000)
+        .optional()
+        .describe('Space separated; leave out for all that is offered'),
       resource: uri.optional().describe('The API that the tokens are for (RFC 8707)'),
     }),
     output: z.object({
@@ -73,13 +87,19 @@ export const TOOLS: Tool[] = [
     title: 'Finish signing in',
     description: 'Exchanges the code of a sign-in that `start_oauth_flow` began for tokens. Works once.',
     input: z.strictObject({
-      code: z.string().min(1).max(MAX_TOKEN).describe('The code from the redirect, or its error, such as access_denied'),
+      code: z
+        .string()
+        .min(1)
+        .max(MAX_TOKEN)
+        .describe('The code from the redirect, or its error, such as access_denied'),
       state: z.string().min(1).max(200).describe('The state from the redirect'),
       iss: uri.optional().describe('The iss from the redirect (RFC 9207)'),
     }),
     output: z.object({
       ...tokensOutput,
-      logoutTicket: z.string().describe('Can do one thing: end this session. Keep it for a logout while offline'),
+      logoutTicket: z
+        .string()
+        .describe('Can do one thing: end this session. Keep it for a logout while offline'),
       session: z.object({ sid: z.string(), sub: z.string(), expiresAt: z.string() }),
       message: z.string(),
     }),
@@ -89,8 +109,11 @@ export const TOOLS: Tool[] = [
   tool({
     name: 'refresh_oauth_tokens',
     title: 'Refresh the tokens',
-    description: 'Exchanges a refresh token for a new access token and the next refresh token. The old one is used up.',
-    input: z.strictObject({ refreshToken: z.string().min(1).max(MAX_TOKEN).describe('The newest refresh token') }),
+    description:
+      'Exchanges a refresh token for a new access token and the next refresh token. The old one is used up.',
+    input: z.strictObject({
+      refreshToken: z.string().min(1).max(MAX_TOKEN).describe('The newest refresh token'),
+    }),
     output: z.object(tokensOutput),
     annotations: {},
     run: refreshTokens,

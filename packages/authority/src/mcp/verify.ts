@@ -19,12 +19,18 @@ export async function verifyRevocation(authority: Authority, input: { accessToke
   const session = await authority.store.read({ kind: 'session', sid: claims.sid })
   const marked = session?.tokens.some((token) => token.jti === claims.jti && token.revoked)
   if (authority.view.dead(claims) || session?.ended || marked) {
-    return { revoked: true, message: `The access token was tried and refused (${answer.status}): it is revoked.` }
+    return {
+      revoked: true,
+      message: `The access token was tried and refused (${answer.status}): it is revoked.`,
+    }
   }
   if (claims.exp * 1000 <= authority.now()) {
     return { revoked: false, message: 'The access token has expired: it is refused, but nobody revoked it.' }
   }
-  return { revoked: false, message: 'The access token is not revoked. It is bound to a key, so it was not tried.' }
+  return {
+    revoked: false,
+    message: 'The access token is not revoked. It is bound to a key, so it was not tried.',
+  }
 }
 
 /**

@@ -20,7 +20,11 @@ export type TokenFacts = {
 }
 
 /** The claims of an access token (RFC 9068 §2.2), with the session it is of and its place in the status lists. */
-export function accessTokenClaims(issuer: string, session: Session, facts: TokenFacts): Record<string, unknown> {
+export function accessTokenClaims(
+  issuer: string,
+  session: Session,
+  facts: TokenFacts,
+): Record<string, unknown> {
   const scope = scopeFor(session, facts.resource, facts.requestedScope)
   const userinfo = scope.split(' ').includes('openid') ? [`${issuer}/oauth/userinfo`] : []
   const list = Math.floor(facts.idx / STATUS_LIST_SIZE)

@@ -21,7 +21,13 @@ export async function commitUnit(authority: Authority, ctx: KoaContextWithOIDC, 
     auditClients(authority, ctx, unit, address)
     const { records, open, audit } = unit
     if (records.length === 0 && !open && audit.length === 0) return
-    const outcome = await authority.store.transact({ kind: 'write', records, open, audit, at: authority.now() })
+    const outcome = await authority.store.transact({
+      kind: 'write',
+      records,
+      open,
+      audit,
+      at: authority.now(),
+    })
     if (outcome.kind === 'conflict') await answerConflict(authority, ctx, outcome.model, unit, address)
   } catch (error) {
     if (error instanceof StoreUnavailable) return answerUnavailable(ctx)
@@ -44,14 +50,21 @@ async function endSessions(authority: Authority, sids: Iterable<string>, reason:
 }
 
 /** Two requests with one code, or one proof: the second to commit gets nothing. */
-async function answerConflict(authority: Authority, ctx: KoaContextWithOIDC, model: string, unit: Unit, address: string) {
+async function answerConflict(
+  authority: Authority,
+  ctx: KoaContextWithOIDC,
+  model: string,
+  unit: Unit,
+  address: string,
+) {
   ctx.remove('set-cookie')
   ctx.status = 400
   if (model === 'AuthorizationCode' && unit.open) {
     // RFC 6749 §4.1.2: a code that comes twice takes with it what it was exchanged for.
     await endSessions(authority, [unit.open.sid], 'token_reuse', address)
   }
-  const description = model === 'ReplayDetection' ? 'DPoP proof was used before' : 'authorization code was used before'
+  const description =
+    model === 'ReplayDetection' ? 'DPoP proof was used before' : 'authorization code was used before'
   ctx.body = {
     error: model === 'ReplayDetection' ? 'invalid_dpop_proof' : 'invalid_grant',
     error_description: description,
@@ -73,6 +86,7 @@ function auditClients(authority: Authority, ctx: KoaContextWithOIDC, unit: Unit,
   const clientId = entities?.Client?.clientId
   if (!clientId) return
   const event = { at: authority.now(), actor: `client:${clientId}`, clientId, address }
-  if (route === 'registration' && ctx.status === 201) unit.audit.push({ event: 'client.registered', ...event })
+  if (route === 'registration' && ctx.status === 201)
+    unit.audit.push({ event: 'client.registered', ...event })
   if (route === 'client_delete' && ctx.status === 204) unit.audit.push({ event: 'client.removed', ...event })
 }

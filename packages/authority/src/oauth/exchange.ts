@@ -7,7 +7,12 @@ import { accessTokenClaims } from './access-token.ts'
 import { currentUnit, type Unit } from './unit.ts'
 
 type JwtParts = { payload: Record<string, unknown> }
-type IssuedAccessToken = { jti: string; jkt?: string; resourceServer?: { identifier(): string }; aud?: unknown }
+type IssuedAccessToken = {
+  jti: string
+  jkt?: string
+  resourceServer?: { identifier(): string }
+  aud?: unknown
+}
 
 /**
  * Runs when the library makes the access token of a code exchange: opens the session in the request's unit and
@@ -26,7 +31,9 @@ export function openFromCode(authority: Authority) {
     const granted = new Set((code.scope ?? '').split(' '))
     const oidc = grant.getOIDCScopeFiltered(granted).split(' ')
     const scopesOf = (one: string) =>
-      [...new Set([...oidc, ...grant.getResourceScopeFiltered(one, granted).split(' ')])].filter(Boolean).join(' ')
+      [...new Set([...oidc, ...grant.getResourceScopeFiltered(one, granted).split(' ')])]
+        .filter(Boolean)
+        .join(' ')
     const resources = [code.resource ?? resource].flat() as string[]
     const session: Session = {
       sid: code.grantId,
@@ -52,7 +59,12 @@ export function openFromCode(authority: Authority) {
 }
 
 /** Adds our own secrets to the answer of a code exchange; only their hashes go into the unit. */
-export function completeExchange(authority: Authority, ctx: KoaContextWithOIDC, unit: Unit, address: string): void {
+export function completeExchange(
+  authority: Authority,
+  ctx: KoaContextWithOIDC,
+  unit: Unit,
+  address: string,
+): void {
   const session = unit.open
   if (!session) return
   const { secrets } = authority.ring()
@@ -67,5 +79,13 @@ export function completeExchange(authority: Authority, ctx: KoaContextWithOIDC, 
     body.refresh_token = token
   }
   const { sid, sub, clientId, openedAt } = session
-  unit.audit.push({ event: 'session.opened', at: openedAt, actor: `client:${clientId}`, sub, sid, clientId, address })
+  unit.audit.push({
+    event: 'session.opened',
+    at: openedAt,
+    actor: `client:${clientId}`,
+    sub,
+    sid,
+    clientId,
+    address,
+  })
 }

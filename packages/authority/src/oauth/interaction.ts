@@ -33,7 +33,8 @@ export async function interactionEndpoint(
       throw error
     })
     if (!interaction || interaction.uid !== uid) {
-      const message = 'It was finished already, took too long, or was begun in another browser. Start again in the app.'
+      const message =
+        'It was finished already, took too long, or was begun in another browser. Start again in the app.'
       return sendHtml(res, 400, await errorPage({ title: 'This sign-in has expired', message }))
     }
     const client = await provider.Client.find(`${interaction.params.client_id}`)
@@ -79,7 +80,13 @@ async function show({ authority, res, uid, interaction, clientName, client }: He
     return sendHtml(
       res,
       200,
-      await signInPage({ action: action('login'), cancelAction: action('cancel'), clientName, email, reason }),
+      await signInPage({
+        action: action('login'),
+        cancelAction: action('cancel'),
+        clientName,
+        email,
+        reason,
+      }),
     )
   }
   const account = await authority.store.read({ kind: 'account-by-sub', sub: session?.accountId ?? '' })
@@ -170,7 +177,9 @@ async function consent(here: Here) {
 /** Commits the step, then sends the browser on. */
 async function finish({ authority, req, res, unit }: Here, result: Record<string, unknown>) {
   const { provider } = authority.provider()
-  const location = await provider.interactionResult(req, res, result, { mergeWithLastSubmission: !result.error })
+  const location = await provider.interactionResult(req, res, result, {
+    mergeWithLastSubmission: !result.error,
+  })
   const { records, audit } = unit
   await authority.store.transact({ kind: 'write', records, audit, at: authority.now() })
   res.writeHead(303, { location, 'content-length': 0, 'cache-control': 'no-store' })

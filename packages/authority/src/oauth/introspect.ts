@@ -16,10 +16,12 @@ const INACTIVE = { active: false }
 export async function introspectionEndpoint(authority: Authority, req: IncomingMessage, res: ServerResponse) {
   const form = await readForm(req)
   const client = await authenticateClient(authority, req, form)
-  if (!client.confidential) throw new OAuthError(401, 'invalid_client', 'introspection takes a client with a secret')
+  if (!client.confidential)
+    throw new OAuthError(401, 'invalid_client', 'introspection takes a client with a secret')
   const token = form.get('token')
   if (!token) throw new OAuthError(400, 'invalid_request', 'the parameter `token` is missing')
-  const answer = (await accessToken(authority, token, client)) ?? (await refreshToken(authority, token, client))
+  const answer =
+    (await accessToken(authority, token, client)) ?? (await refreshToken(authority, token, client))
   sendJson(res, 200, answer ?? INACTIVE)
 }
 

@@ -1,15 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ClientMetadata, Configuration, KoaContextWithOIDC, Provider as ProviderType } from 'oidc-provider'
+import type {
+  ClientMetadata,
+  Configuration,
+  KoaContextWithOIDC,
+  Provider as ProviderType,
+} from 'oidc-provider'
 import type { Authority } from '../authority.ts'
 import type { ResourceConfig } from '../config.ts'
-import { confirmSignOutPage, signedOutPage } from '../pages/signed-out.ts'
 import { errorPage } from '../pages/error.ts'
+import { confirmSignOutPage, signedOutPage } from '../pages/signed-out.ts'
 import { createAdapter } from './adapter.ts'
+import { commitUnit } from './commit.ts'
 import { openFromCode } from './exchange.ts'
+import { newGrant } from './grant.ts'
 import { errors, interactionPolicy, Provider } from './library.ts'
 import { refreshGrant } from './refresh.ts'
-import { commitUnit } from './commit.ts'
-import { newGrant } from './grant.ts'
 import { inUnit } from './unit.ts'
 
 export type Client = NonNullable<Awaited<ReturnType<ProviderType['Client']['find']>>>
@@ -41,7 +46,9 @@ const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email']
 /** Builds the library from the configuration and the keys of the moment; a key rotation builds it anew. */
 export function mountProvider(authority: Authority): MountedProvider {
   const { config, log } = authority
-  const firstParty = new Set(config.clients.filter((client) => client.firstParty).map((client) => client.client_id))
+  const firstParty = new Set(
+    config.clients.filter((client) => client.firstParty).map((client) => client.client_id),
+  )
   const provider = new Provider(config.issuer, configuration(authority, firstParty))
   // Every URL that the library builds is the issuer's, whatever a request claims its host is.
   provider.proxy = true
@@ -92,7 +99,13 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
     pkce: { required: () => true },
     routes: ROUTES,
     scopes: OIDC_SCOPES,
-    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], sid: null, auth_time: null },
+    claims: {
+      openid: ['sub'],
+      profile: ['name'],
+      email: ['email', 'email_verified'],
+      sid: null,
+      auth_time: null,
+    },
     ttl: lifetimes(config.policy.accessTokenTtl),
     formats: { bitsOfOpaqueRandomness: 256, customizers: { jwt: openFromCode(authority) } },
     // Refresh tokens are ours: rotation, reuse and the end of the session are one transaction.
@@ -101,7 +114,11 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
     cookies: {
       keys: authority.ring().cookies,
       names: secure
-        ? { session: '__Host-rescind', interaction: '__Secure-rescind-step', resume: '__Secure-rescind-resume' }
+        ? {
+            session: '__Host-rescind',
+            interaction: '__Secure-rescind-step',
+            resume: '__Secure-rescind-resume',
+          }
         : { session: 'rescind', interaction: 'rescind-step', resume: 'rescind-resume' },
       long: cookie,
       short: cookie,
@@ -116,7 +133,10 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
       }
     },
     loadExistingGrant: (ctx) => loadGrant(authority, ctx, firstParty),
-    interactions: { url: async (_ctx, interaction) => `/interaction/${interaction.uid}`, policy: policy(authority) },
+    interactions: {
+      url: async (_ctx, interaction) => `/interaction/${interaction.uid}`,
+      policy: policy(authority),
+    },
     discovery: {
       revocation_endpoint: `${config.issuer}${ROUTES.revocation}`,
       introspection_endpoint: `${config.issuer}${ROUTES.introspection}`,
@@ -165,7 +185,8 @@ function features(authority: Authority): Configuration['features'] {
     clientIdMetadataDocument: { enabled: config.registration.open, ack: CIMD_ACK },
     resourceIndicators: {
       enabled: true,
-      defaultResource: async (_ctx, _client, oneOf) => (oneOf ? oneOf[0] : config.resources[0]?.resource) as string,
+      defaultResource: async (_ctx, _client, oneOf) =>
+        (oneOf ? oneOf[0] : config.resources[0]?.resource) as string,
       useGrantedResource: async () => true,
       getResourceServerInfo: async (ctx, indicator) => {
         const resource = byId.get(indicator)
@@ -213,7 +234,9 @@ function toMetadata({ firstParty: _, ...metadata }: Authority['config']['clients
 /** A guard authenticates as a client that can't sign anybody in. */
 function resourceServerClient({ client_id, client_secret, name }: ResourceConfig): ClientMetadata[] {
   if (!client_id || !client_secret) return []
-  return [{ client_id, client_secret, client_name: name, redirect_uris: [], response_types: [], grant_types: [] }]
+  return [
+    { client_id, client_secret, client_name: name, redirect_uris: [], response_types: [], grant_types: [] },
+  ]
 }
 
 /** Each sign-in is a session of its own, so only the grant that this very interaction made counts. */

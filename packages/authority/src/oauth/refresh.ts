@@ -3,7 +3,7 @@ import { verifyDpopProof } from '@rescind/guard/dpop'
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { Authority } from '../authority.ts'
 import { hashSecret, successorToken } from '../domain/secret.ts'
-import { type RefreshDecision, type RefreshRequest, scopeFor, type Session } from '../domain/session.ts'
+import { type RefreshDecision, type RefreshRequest, type Session, scopeFor } from '../domain/session.ts'
 import { addressOf } from '../http/address.ts'
 import { readOwnSecret } from '../revoke.ts'
 import { StoreUnavailable } from '../store/store.ts'
@@ -80,7 +80,13 @@ async function transact(authority: Authority, ctx: KoaContextWithOIDC, request: 
   // What the request wrote so far (its DPoP proof) goes into the same transaction.
   const records = unit.records.splice(0)
   try {
-    const outcome = await authority.store.transact({ kind: 'refresh', request, records, address, at: authority.now() })
+    const outcome = await authority.store.transact({
+      kind: 'refresh',
+      request,
+      records,
+      address,
+      at: authority.now(),
+    })
     if (outcome.kind === 'rotated' || outcome.kind === 'repeated') return outcome
     throw refusal(outcome.kind === 'refused' ? outcome.why : outcome.kind)
   } catch (error) {
@@ -109,9 +115,11 @@ async function provenKey(authority: Authority, ctx: KoaContextWithOIDC): Promise
     return undefined
   }
   const url = `${authority.config.issuer}${ROUTES.token}`
-  const { jkt, jti, iat } = await verifyDpopProof(proof, { method: 'POST', url, now: authority.now() }).catch(() => {
-    throw new errors.InvalidDpopProof('invalid DPoP key binding')
-  })
+  const { jkt, jti, iat } = await verifyDpopProof(proof, { method: 'POST', url, now: authority.now() }).catch(
+    () => {
+      throw new errors.InvalidDpopProof('invalid DPoP key binding')
+    },
+  )
   const unique = await ctx.oidc.provider.ReplayDetection.unique(clientId, jti, iat + 300)
   if (!unique) throw refusal('replayed')
   return jkt

@@ -46,7 +46,8 @@ async function presented(
   if (token.length > MAX_TOKEN) return undefined
   const secret = readOwnSecret(authority, token)
   if (secret?.kind === 'refresh_token') return { kind: 'refresh', refresh: secret, clientId }
-  if (secret?.kind === 'logout_ticket') return { kind: 'ticket', sid: secret.sid, hash: secret.hash, clientId }
+  if (secret?.kind === 'logout_ticket')
+    return { kind: 'ticket', sid: secret.sid, hash: secret.hash, clientId }
   try {
     const claims = await authority.verifier.verify(token, { allowExpired: true })
     return { kind: 'access', access: presentedAccess(claims), clientId }

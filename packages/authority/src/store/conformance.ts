@@ -107,7 +107,10 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
       await refresh('s', 2)
       const reused = await refresh('s', 1)
       assert.ok(reused.kind === 'reused')
-      assert.deepEqual(reused.revocations.map((one) => one.reason), ['token_reuse'])
+      assert.deepEqual(
+        reused.revocations.map((one) => one.reason),
+        ['token_reuse'],
+      )
       assert.equal((await store.read({ kind: 'session', sid: 's' }))?.ended?.reason, 'token_reuse')
     })
 
@@ -116,7 +119,10 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
       const outcomes = await Promise.all(Array.from({ length: 10 }, () => end('s')))
       assert.equal(outcomes.filter((one) => one.kind === 'revoked').length, 1)
       assert.equal(outcomes.filter((one) => one.kind === 'already').length, 9)
-      assert.equal((await store.read({ kind: 'audit', filter: { event: 'revocation', limit: 100 } })).length, 1)
+      assert.equal(
+        (await store.read({ kind: 'audit', filter: { event: 'revocation', limit: 100 } })).length,
+        1,
+      )
     })
 
     it('announced-too-late: listeners hear of a revocation before its caller does', async () => {
@@ -125,16 +131,25 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
       store.onRevocation((revocation) => heard.push(revocation.seq))
       const outcome = await end('s')
       assert.ok(outcome.kind === 'revoked')
-      assert.deepEqual(heard, outcome.revocations.map((one) => one.seq))
+      assert.deepEqual(
+        heard,
+        outcome.revocations.map((one) => one.seq),
+      )
     })
 
     it('gaps-in-the-log: seq counts up by one, and each has its audit record', async () => {
       await Promise.all(Array.from({ length: 30 }, (_, i) => openSession(`s${i}`)))
       await Promise.all(Array.from({ length: 30 }, (_, i) => end(`s${i}`)))
       const log = await store.read({ kind: 'revocations', after: 0, limit: 100 })
-      assert.deepEqual(log.map((one) => one.seq), Array.from({ length: 30 }, (_, i) => i + 1))
+      assert.deepEqual(
+        log.map((one) => one.seq),
+        Array.from({ length: 30 }, (_, i) => i + 1),
+      )
       const audit = await store.read({ kind: 'audit', filter: { limit: 100 } })
-      assert.deepEqual(audit.map((one) => one.seq), log.map((one) => one.seq))
+      assert.deepEqual(
+        audit.map((one) => one.seq),
+        log.map((one) => one.seq),
+      )
       assert.deepEqual(verifyChain(audit), { whole: true, records: 30 })
     })
 
@@ -169,22 +184,33 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
     })
 
     it('proof-used-twice: a record that may be put once is refused the second time', async () => {
-      const write = () => store.transact({ kind: 'write', records: [put('jti', { once: true })], audit: [], at: NOW })
+      const write = () =>
+        store.transact({ kind: 'write', records: [put('jti', { once: true })], audit: [], at: NOW })
       assert.equal((await write()).kind, 'written')
       assert.equal((await write()).kind, 'conflict')
       await openSession('s')
       const request = refreshOf('s', 1)
-      const replay = await store.transact({ kind: 'refresh', request, records: [put('jti', { once: true })], at: NOW })
+      const replay = await store.transact({
+        kind: 'refresh',
+        request,
+        records: [put('jti', { once: true })],
+        at: NOW,
+      })
       assert.equal(replay.kind, 'replayed')
       assert.equal((await store.read({ kind: 'session', sid: 's' }))?.refresh?.generation, 1)
     })
 
     it('index-given-twice: status-list blocks never overlap, also after a restart', async () => {
-      const blocks = await Promise.all(Array.from({ length: 5 }, () => store.transact({ kind: 'reserve-indexes', size: 10 })))
+      const blocks = await Promise.all(
+        Array.from({ length: 5 }, () => store.transact({ kind: 'reserve-indexes', size: 10 })),
+      )
       await store.close()
       store = await suite.open()
       blocks.push(await store.transact({ kind: 'reserve-indexes', size: 10 }))
-      assert.deepEqual(blocks.map((block) => block.first).sort((a, b) => a - b), [0, 10, 20, 30, 40, 50])
+      assert.deepEqual(
+        blocks.map((block) => block.first).sort((a, b) => a - b),
+        [0, 10, 20, 30, 40, 50],
+      )
     })
 
     it('account-twice: an e-mail has one account, whatever its case', async () => {

@@ -29,7 +29,13 @@ export type RecordWrite =
 export type StoredRecord = { id: string; payload: Uint8Array; consumed?: number }
 
 export type Account = { sub: string; email: string; name: string; password: string; createdAt: number }
-export type StoredKey = { kid: string; use: 'signing' | 'secret'; sealed: Uint8Array; createdAt: number; retiredAt?: number }
+export type StoredKey = {
+  kid: string
+  use: 'signing' | 'secret'
+  sealed: Uint8Array
+  createdAt: number
+  retiredAt?: number
+}
 
 /** All that one request changes. It commits whole or not at all. */
 export type Transaction =
@@ -42,7 +48,9 @@ export type Transaction =
   /** Reserves a block of `size` status-list indexes; a block is never given twice. */
   | { kind: 'reserve-indexes'; size: number }
 
-export type WriteOutcome = { kind: 'written' } | { kind: 'conflict'; model: string; op: 'put' | 'consume' | 'open' }
+export type WriteOutcome =
+  | { kind: 'written' }
+  | { kind: 'conflict'; model: string; op: 'put' | 'consume' | 'open' }
 export type RefreshOutcome =
   | Exclude<RefreshDecision, { kind: 'reused' }>
   /** Its session was ended for it, in the same transaction. */

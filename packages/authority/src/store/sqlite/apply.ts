@@ -1,7 +1,14 @@
 import type { Policy } from '../../domain/policy.ts'
 import { decideRevocation, type LoggedRevocation, sessionsOf } from '../../domain/revocation.ts'
 import { decideRefresh, type Session } from '../../domain/session.ts'
-import type { OutcomeOf, RecordWrite, RefreshOutcome, RevokeOutcome, Transaction, WriteOutcome } from '../store.ts'
+import type {
+  OutcomeOf,
+  RecordWrite,
+  RefreshOutcome,
+  RevokeOutcome,
+  Transaction,
+  WriteOutcome,
+} from '../store.ts'
 import type { Tables } from './tables.ts'
 
 /**
@@ -38,7 +45,10 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
   }
 }
 
-function conflictIn(tables: Tables, records: RecordWrite[]): Exclude<WriteOutcome, { kind: 'written' }> | undefined {
+function conflictIn(
+  tables: Tables,
+  records: RecordWrite[],
+): Exclude<WriteOutcome, { kind: 'written' }> | undefined {
   for (const record of records) {
     const { model, id, op } = record
     if (op === 'consume') {
@@ -58,7 +68,10 @@ function writeRecords(tables: Tables, records: RecordWrite[]) {
   }
 }
 
-function write(tables: Tables, { records, open, audit }: Extract<Transaction, { kind: 'write' }>): WriteOutcome {
+function write(
+  tables: Tables,
+  { records, open, audit }: Extract<Transaction, { kind: 'write' }>,
+): WriteOutcome {
   const conflict = conflictIn(tables, records)
   if (conflict) return conflict
   if (open && !tables.insertSession(open)) return { kind: 'conflict', model: 'Session', op: 'open' }
@@ -114,5 +127,16 @@ function revoke(
 
 function auditRevocation(tables: Tables, revocation: LoggedRevocation, address: string | undefined) {
   const { at, actor, sub, sid, clientId, reason, seq, what } = revocation
-  tables.appendAudit({ event: 'revocation', at, actor, sub, sid, clientId, address, reason, seq, detail: what })
+  tables.appendAudit({
+    event: 'revocation',
+    at,
+    actor,
+    sub,
+    sid,
+    clientId,
+    address,
+    reason,
+    seq,
+    detail: what,
+  })
 }

@@ -70,7 +70,9 @@ export function migrate(db: DatabaseSync): void {
   try {
     const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
     if (version > MIGRATIONS.length) {
-      throw new Error(`this data was written by a newer Rescind (schema ${version}); upgrade Rescind to open it`)
+      throw new Error(
+        `this data was written by a newer Rescind (schema ${version}); upgrade Rescind to open it`,
+      )
     }
     for (const migration of MIGRATIONS.slice(version)) db.exec(migration)
     db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)

@@ -71,9 +71,16 @@ describe('the embedded store', () => {
     const account = { sub: '1', email: 'a@example.com', name: 'A', password: 'x', createdAt: NOW }
     await commandLine.transact({ kind: 'add-account', account, audit })
     await heard
-    await server.transact({ kind: 'add-account', account: { ...account, sub: '2', email: 'b@example.com' }, audit })
+    await server.transact({
+      kind: 'add-account',
+      account: { ...account, sub: '2', email: 'b@example.com' },
+      audit,
+    })
     const records = await server.read({ kind: 'audit', filter: { limit: 10 } })
-    assert.deepEqual(records.map((record) => record.n), [1, 2])
+    assert.deepEqual(
+      records.map((record) => record.n),
+      [1, 2],
+    )
     await commandLine.close()
     await server.close()
   })

@@ -1,7 +1,14 @@
 import { Worker } from 'node:worker_threads'
 import type { Policy } from '../../domain/policy.ts'
 import type { LoggedRevocation } from '../../domain/revocation.ts'
-import { type AnswerOf, type OutcomeOf, type Query, type Store, StoreUnavailable, type Transaction } from '../store.ts'
+import {
+  type AnswerOf,
+  type OutcomeOf,
+  type Query,
+  type Store,
+  StoreUnavailable,
+  type Transaction,
+} from '../store.ts'
 import type { Batch, Job, Reply, StoreOptions } from './worker.ts'
 
 /** So many requests may wait for the disk; more than that are refused at once rather than queued for ever. */
@@ -20,7 +27,9 @@ export async function openSqliteStore(options: {
   policy: Policy
   exclusive: boolean
 }): Promise<Store> {
-  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: options satisfies StoreOptions })
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+    workerData: options satisfies StoreOptions,
+  })
   const revocationListeners: ((revocation: LoggedRevocation) => void)[] = []
   const changeListeners: (() => void)[] = []
   const waiters = new Map<number, Waiter>()
@@ -44,7 +53,8 @@ export async function openSqliteStore(options: {
   function submit<T>(job: Omit<Job, 'id'>): Promise<T> {
     if (failure) return Promise.reject(failure)
     if (closing) return Promise.reject(new StoreUnavailable('it is closing'))
-    if (waiters.size >= MAX_WAITING) return Promise.reject(new StoreUnavailable('too many requests are waiting'))
+    if (waiters.size >= MAX_WAITING)
+      return Promise.reject(new StoreUnavailable('too many requests are waiting'))
     return new Promise<T>((resolve, reject) => {
       const id = nextId++
       waiters.set(id, { resolve, reject })

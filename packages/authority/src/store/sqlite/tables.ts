@@ -55,13 +55,23 @@ export function openTables(db: DatabaseSync) {
     appendAudit(event: AuditEvent) {
       const record = link(heads.audit, event)
       const { n, hash, ...body } = record
-      statement.insertAudit.run(n, body.at, body.event, body.sub ?? null, body.sid ?? null, JSON.stringify(body), hash)
+      statement.insertAudit.run(
+        n,
+        body.at,
+        body.event,
+        body.sub ?? null,
+        body.sid ?? null,
+        JSON.stringify(body),
+        hash,
+      )
       heads.audit = { n, hash }
     },
     audit(filter: AuditFilter): AuditRecord[] {
       const { after = 0, event = null, sub = null, sid = null, limit } = filter
       const rows = statement.audit.all(after, event, event, sub, sub, sid, sid, limit) as Row[]
-      return rows.map((row) => ({ ...JSON.parse(row.body as string), n: row.n, hash: row.hash }) as AuditRecord)
+      return rows.map(
+        (row) => ({ ...JSON.parse(row.body as string), n: row.n, hash: row.hash }) as AuditRecord,
+      )
     },
 
     record(model: string, id: string) {
@@ -95,7 +105,8 @@ export function openTables(db: DatabaseSync) {
       const { sub, email, name, password, createdAt } = account
       return statement.insertAccount.run(sub, email, name, password, createdAt).changes === 1
     },
-    setPassword: (email: string, password: string) => statement.setPassword.run(password, email).changes === 1,
+    setPassword: (email: string, password: string) =>
+      statement.setPassword.run(password, email).changes === 1,
 
     keys: () => (statement.keys.all() as Row[]).map(toKey),
     putKey(key: StoredKey) {
@@ -128,7 +139,9 @@ function prepareAll(db: DatabaseSync) {
     updateSession: prepare('UPDATE sessions SET state = ?, ended_seq = ? WHERE sid = ?'),
     insertRevocation: prepare('INSERT INTO revocations (seq, at, body) VALUES (?, ?, ?)'),
     revocations: prepare('SELECT body FROM revocations WHERE seq > ? AND at >= ? ORDER BY seq LIMIT ?'),
-    insertAudit: prepare('INSERT INTO audit (n, at, event, sub, sid, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    insertAudit: prepare(
+      'INSERT INTO audit (n, at, event, sub, sid, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    ),
     audit: prepare(
       `SELECT n, body, hash FROM audit WHERE n > ? AND (? IS NULL OR event = ?)
        AND (? IS NULL OR sub = ?) AND (? IS NULL OR sid = ?) ORDER BY n LIMIT ?`,
@@ -155,7 +168,9 @@ function prepareAll(db: DatabaseSync) {
     ),
     setPassword: prepare('UPDATE accounts SET password = ? WHERE email = ?'),
     keys: prepare('SELECT * FROM keys ORDER BY created_at, kid'),
-    putKey: prepare('INSERT INTO keys (kid, use, sealed, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING'),
+    putKey: prepare(
+      'INSERT INTO keys (kid, use, sealed, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    ),
     retireKey: prepare('UPDATE keys SET retired_at = ? WHERE kid = ? AND retired_at IS NULL'),
     advance: prepare(
       `INSERT INTO counters (name, value) VALUES (?1, ?2)
@@ -167,7 +182,11 @@ function prepareAll(db: DatabaseSync) {
 function toRecord(row: Row | undefined): StoredRecord | undefined {
   if (!row) return undefined
   const consumed = row.consumed_at as number | null
-  return { id: row.id as string, payload: row.payload as Uint8Array, ...(consumed === null ? {} : { consumed }) }
+  return {
+    id: row.id as string,
+    payload: row.payload as Uint8Array,
+    ...(consumed === null ? {} : { consumed }),
+  }
 }
 
 function toAccount(row: Row | undefined): Account | undefined {

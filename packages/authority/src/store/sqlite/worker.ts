@@ -15,9 +15,7 @@ import { openTables, type Tables } from './tables.ts'
 
 export type StoreOptions = { path: string; policy: Policy; exclusive: boolean }
 export type Job = { id: number; transaction?: Transaction; query?: Query }
-export type Reply =
-  | { id: number; value: unknown }
-  | { id: number; unavailable: string }
+export type Reply = { id: number; value: unknown } | { id: number; unavailable: string }
 export type Batch = { replies: Reply[]; revocations: LoggedRevocation[]; outsideChange: boolean }
 
 const FORGET_EVERY = 30_000
@@ -40,11 +38,16 @@ port.on('message', (jobs: Job[] | 'close') => {
   }
   port.postMessage(runBatch(jobs))
 })
-port.postMessage({ replies: [{ id: 0, value: 'ready' }], revocations: [], outsideChange: false } satisfies Batch)
+port.postMessage({
+  replies: [{ id: 0, value: 'ready' }],
+  revocations: [],
+  outsideChange: false,
+} satisfies Batch)
 
 const watch = setInterval(() => {
   try {
-    if (tables.refreshHeads()) port.postMessage({ replies: [], revocations: [], outsideChange: true } satisfies Batch)
+    if (tables.refreshHeads())
+      port.postMessage({ replies: [], revocations: [], outsideChange: true } satisfies Batch)
   } catch {
     // The next transaction will meet the same fault and answer for it.
   }
@@ -67,7 +70,9 @@ function holdAlone(path: string) {
   try {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;')
   } catch {
-    throw new Error('another authority is running on this data directory; stop it, or name another with --data')
+    throw new Error(
+      'another authority is running on this data directory; stop it, or name another with --data',
+    )
   }
   held.push(lock)
 }
