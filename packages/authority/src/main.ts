@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { TokenInvalid } from '@rescind/guard/claims'
@@ -11,13 +11,14 @@ import type { Config } from './config.ts'
 import { createFeed, stillMatters, toRecord } from './feed/feed.ts'
 import { createIndexes } from './feed/indexes.ts'
 import { openKeyRing } from './keys/ring.ts'
-import { createSeal, masterKey } from './keys/seal.ts'
+import { createSeal, masterKey, type Seal } from './keys/seal.ts'
 import { createLimits } from './limits.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createOrigins, loadOrigins } from './oauth/cors.ts'
 import { mountProvider } from './oauth/provider.ts'
 import { createListener } from './server.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
+import type { Store } from './store/store.ts'
 
 export type RunningAuthority = { authority: Authority; url: string; close(): Promise<void> }
 
@@ -53,7 +54,7 @@ function withBuiltIns(config: Config): Config {
 /**
  * Starts an authority and resolves once it answers.
  * @param options.now the time in ms; for tests that move the clock
- * @throws StoreUnavailable, or the system's error when the port is taken
+ * @throws StoreUnavailable, or the system's error when the port is taken; nothing is left running
  */
 export async function startAuthority(
   given: Config,
@@ -61,8 +62,22 @@ export async function startAuthority(
 ): Promise<RunningAuthority> {
   const now = options.now ?? Date.now
   const config = withBuiltIns(given)
-  const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
   const { store, seal } = await openData(config, { exclusive: true })
+  try {
+    return await startOn(config, store, seal, now)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function startOn(
+  config: Config,
+  store: Store,
+  seal: Seal,
+  now: () => number,
+): Promise<RunningAuthority> {
+  const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
   let ring = await openKeyRing(store, seal, now())
   const view = createRevocationView()
   const feed = createFeed()
@@ -99,14 +114,9 @@ export async function startAuthority(
     }
   })
   await loadOrigins(authority, origins)
+  const server = await listen(authority)
   const sweeper = setInterval(() => view.sweep(now()), SWEEP)
   sweeper.unref()
-
-  const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, authority.listener)
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(config.port, config.host, resolve)
-  })
   const { port } = server.address() as AddressInfo
   log.info({ issuer: config.issuer, port }, 'the authority is up')
   return {
@@ -115,17 +125,30 @@ export async function startAuthority(
     async close() {
       clearInterval(sweeper)
       feed.close()
-      const closed = new Promise((resolve) => server.close(resolve))
-      // What is being served may finish; a connection that falls idle goes at once.
-      const idle = setInterval(() => server.closeIdleConnections(), 20)
-      const patience = setTimeout(() => server.closeAllConnections(), 5_000)
-      await closed
-      clearInterval(idle)
-      clearTimeout(patience)
+      await drain(server)
       await store.close()
       log.flush()
     },
   }
+}
+
+async function listen({ config, listener }: Authority): Promise<Server> {
+  const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, listener)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(config.port, config.host, resolve)
+  })
+  return server
+}
+
+/** What is being served may finish; a connection that falls idle goes at once. */
+async function drain(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve))
+  const idle = setInterval(() => server.closeIdleConnections(), 20)
+  const patience = setTimeout(() => server.closeAllConnections(), 5_000)
+  await closed
+  clearInterval(idle)
+  clearTimeout(patience)
 }
 
 function applyTo({ view }: Authority, revocation: Parameters<typeof toRecord>[0]) {

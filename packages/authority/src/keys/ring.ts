@@ -111,6 +111,7 @@ export async function rotateSigningKey(
   actor: string,
   now: number,
 ): Promise<string> {
+  await openKeyRing(store, seal, now)
   const keys = await store.read({ kind: 'keys' })
   const fresh = newSigningKey(seal, now)
   const retire = keys

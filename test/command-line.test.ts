@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { after, describe, it } from 'node:test'
+import { startTestAuthority } from './setup.ts'
+import { lives, post, refreshed, signIn } from './sign-in.ts'
+
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+
+function rescind(args: string[], input = '', env: Record<string, string> = {}) {
+  const options = { input, encoding: 'utf8' as const, env: { ...process.env, ...env } }
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], options)
+  return { status, stdout, stderr }
+}
+
+describe('the rescind command', () => {
+  const data = mkdtempSync(join(tmpdir(), 'rescind-cli-'))
+  after(() => rmSync(data, { recursive: true, force: true }))
+  const at = ['--data', data]
+
+  it('adds, lists and changes accounts', () => {
+    const added = rescind(['accounts', 'add', 'bo@example.com', '--name', 'Bo', ...at], 'a long password\n')
+    assert.deepEqual([added.status, added.stderr], [0, ''])
+    assert.match(rescind(['accounts', 'list', ...at]).stdout, /^bo@example\.com\t[0-9a-f-]{36}\tBo\n$/)
+    assert.equal(rescind(['accounts', 'set-password', 'bo@example.com', ...at], 'another one\n').status, 0)
+    const audit = rescind(['audit', 'show', ...at])
+      .stdout.trim()
+      .split('\n')
+    assert.deepEqual(
+      audit.map((line) => JSON.parse(line).event),
+      ['account.created', 'account.password_set'],
+    )
+  })
+
+  it('says what is wrong, with an exit code of its own', () => {
+    const cases: [string[], string, number, RegExp][] = [
+      [['accounts', 'add', 'bo@example.com', ...at], 'a long password\n', 1, /exists/],
+      [['accounts', 'add', 'cy@example.com', ...at], 'short\n', 1, /8 to 1024 characters/],
+      [['accounts', 'add', 'not an address', ...at], 'a long password\n', 1, /not an e-mail/],
+      [['accounts', 'set-password', 'nobody@example.com', ...at], 'a long password\n', 1, /no account/],
+      [['accounts', 'add', ...at], '', 2, /accounts add EMAIL/],
+      [['revoke'], '', 2, /no command "revoke"/],
+      [['serve', '--prot', '1'], '', 2, /--prot/],
+      [['serve', '--port', 'x', ...at], '', 2, /`port` is "x" \(from --port\)/],
+      [[], '', 2, /Usage: rescind/],
+    ]
+    for (const [args, input, status, message] of cases) {
+      const result = rescind(args, input)
+      assert.equal(result.status, status, args.join(' '))
+      assert.match(result.stderr, message)
+      assert.doesNotMatch(result.stderr, /\n\s+at /, 'a stack for what is no fault of ours')
+    }
+    assert.match(rescind(['--help']).stdout, /Usage: rescind/)
+  })
+
+  it('finds a changed audit record', () => {
+    assert.match(rescind(['audit', 'verify', ...at]).stdout, /whole: 2 records/)
+    const db = new DatabaseSync(join(data, 'rescind.db'))
+    db.exec("UPDATE audit SET body = replace(body, 'cli:', 'nobody:') WHERE n = 1")
+    db.close()
+    const broken = rescind(['audit', 'verify', ...at])
+    assert.equal(broken.status, 1)
+    assert.match(broken.stderr, /broken at 1: record 1/)
+  })
+
+  it('does not open data with another master key', () => {
+    const other = Buffer.alloc(32, 1).toString('base64url')
+    const made = mkdtempSync(join(tmpdir(), 'rescind-cli-'))
+    assert.equal(rescind(['keys', 'rotate', '--data', made]).status, 0)
+    const refused = rescind(['serve', '--data', made, '--port', '0'], '', { RESCIND_MASTER_KEY: other })
+    assert.equal(refused.status, 1)
+    assert.match(refused.stderr, /do not open with this master key/)
+    rmSync(made, { recursive: true, force: true })
+  })
+})
+
+describe('a key rotation', () => {
+  it('reaches a running authority: new tokens by the new key, old ones still good', async () => {
+    const authority = await startTestAuthority()
+    const { issuer } = authority
+    const before = await signIn(issuer)
+    const kidOf = (token: string) => JSON.parse(atob(`${token.split('.')[0]}`)).kid as string
+    const rotated = rescind(['keys', 'rotate', '--data', authority.config.data])
+    const kid = /Signing with (\S+) from/.exec(rotated.stdout)?.[1]
+    assert.ok(kid, rotated.stderr)
+    let published: string[] = []
+    for (let tries = 0; tries < 200 && published[0] !== kid; tries++) {
+      const { keys } = (await (await fetch(`${issuer}/oauth/jwks`)).json()) as {
+        keys: { kid: string; d?: string }[]
+      }
+      published = keys.map((key) => key.kid)
+      assert.ok(
+        keys.every((key) => key.d === undefined),
+        'a private key was published',
+      )
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+    assert.deepEqual(published, [kid, kidOf(before.access_token)])
+    const after = await refreshed(issuer, before.refresh_token)
+    assert.equal(kidOf(after.access_token), kid)
+    assert.equal(kidOf((await signIn(issuer)).access_token), kid)
+    assert.equal(await lives(issuer, before.access_token), true)
+    const logout = { accessToken: before.access_token, refreshToken: after.refresh_token }
+    assert.equal((await post(`${issuer}/v1/revoke`, logout)).status, 200)
+    assert.equal(await lives(issuer, after.access_token), false)
+    await authority.stop()
+  })
+})
