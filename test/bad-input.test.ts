@@ -102,7 +102,7 @@ describe('bad input', () => {
         [{ accessToken: tokens.access_token, refreshToken: 7 }, /refreshToken/],
         [{ accessToken: tokens.access_token, refreshToken: '' }, /refreshToken/],
         [{ accessToken: tokens.access_token, extra: 1 }, /extra/],
-        [{ accessToken: tokens.access_token, ['__proto__x']: 1 }, /__proto__x/],
+        [{ accessToken: tokens.access_token, constructor: 1 }, /constructor/],
       ]
       for (const [input, named] of cases) {
         const { code, error } = wellFormed(await ask(input), tokens.access_token)

@@ -7,6 +7,7 @@ import type { Indexes } from './feed/indexes.ts'
 import type { KeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
 import type { Limits } from './limits.ts'
+import type { Origins } from './oauth/cors.ts'
 import type { MountedProvider } from './oauth/provider.ts'
 import type { Store } from './store/store.ts'
 
@@ -24,6 +25,8 @@ export type Authority = {
   view: RevocationView
   indexes: Indexes
   limits: Limits
+  /** The web origins of registered clients. */
+  origins: Origins
   /** Serves a request: what the HTTP server calls, and what the tools go through. */
   listener: RequestListener
   /** The time in ms. */

@@ -81,7 +81,6 @@ async function startOn(
   let ring = await openKeyRing(store, seal, now())
   const view = createRevocationView()
   const feed = createFeed()
-  const origins = createOrigins()
   const verifier = createVerifier({
     issuer: config.issuer,
     now,
@@ -95,10 +94,11 @@ async function startOn(
   const authority = Object.assign(services, {
     indexes: createIndexes(store),
     limits: createLimits(now),
+    origins: createOrigins(),
     provider: () => mounted,
   }) as unknown as Authority
   let mounted = mountProvider(authority)
-  authority.listener = createListener(authority, feed, origins)
+  authority.listener = createListener(authority, feed)
 
   for (const revocation of await stillMatters(authority, 0)) applyTo(authority, revocation)
   store.onRevocation((revocation) => {
@@ -113,7 +113,7 @@ async function startOn(
       log.error({ error: (error as Error).message }, 'keys could not be read again')
     }
   })
-  await loadOrigins(authority, origins)
+  await loadOrigins(authority)
   const server = await listen(authority)
   const sweeper = setInterval(() => view.sweep(now()), SWEEP)
   sweeper.unref()

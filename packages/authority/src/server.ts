@@ -26,8 +26,9 @@ type Endpoint = (req: IncomingMessage, res: ServerResponse, url: URL) => Promise
 type Route = { methods: string[]; serve: Endpoint }
 
 /** The request listener of an authority: one table of paths, and the protocol library behind it. */
-export function createListener(authority: Authority, feed: Feed, origins: Origins): RequestListener {
+export function createListener(authority: Authority, feed: Feed): RequestListener {
   const routes = createRoutes(authority, feed)
+  const { origins } = authority
   const { issuer, trustProxy } = authority.config
   const { host, protocol } = new URL(issuer)
 
@@ -63,7 +64,6 @@ export function createListener(authority: Authority, feed: Feed, origins: Origin
     res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
     if (req.url?.startsWith(ROUTES.registration) && req.method === 'POST') {
       authority.limits.registration.spend(addressOf(req, trustProxy))
-      res.on('finish', () => void learnOrigins(authority, origins))
     }
     await authority.provider().handle(req, res)
   }
@@ -72,7 +72,9 @@ export function createListener(authority: Authority, feed: Feed, origins: Origin
     const id = randomBytes(9).toString('base64url')
     res.setHeader('x-request-id', id)
     res.setHeader('x-content-type-options', 'nosniff')
-    serve(req, res).catch((error: unknown) => fail(authority, req, res, error, id))
+    serve(req, res)
+      .catch((error: unknown) => fail(authority, req, res, error, id))
+      .catch(() => res.destroy())
   }
 }
 
@@ -94,7 +96,10 @@ function createRoutes(authority: Authority, feed: Feed): Map<string, Route> {
       ROUTES.userinfo,
       { methods: ['GET', 'POST'], serve: (req, res) => userinfoEndpoint(authority, req, res) },
     ],
-    ['/feed', get((req, res, url) => feed.endpoint(authority, req, res, url.searchParams))],
+    [
+      '/feed',
+      { methods: ['GET'], serve: (req, res, url) => feed.endpoint(authority, req, res, url.searchParams) },
+    ],
     ['/mcp', { methods: ['POST', 'GET', 'DELETE'], serve: mcp.endpoint }],
     [CODE_PATH, get(async (_req, res, url) => sendHtml(res, 200, await codePage(codeParameters(url))))],
     [
@@ -168,15 +173,6 @@ function wantsPage(req: IncomingMessage): boolean {
     (req.method === 'GET' || req.url?.startsWith('/interaction/') === true) &&
     /text\/html/.test(req.headers.accept ?? '')
   )
-}
-
-/** A client that has just registered may come from an origin that was not known before. */
-async function learnOrigins({ store, seal }: Authority, origins: Origins) {
-  const records = await store.read({ kind: 'records', model: 'Client' }).catch(() => [])
-  for (const { id, payload } of records) {
-    const client = JSON.parse(seal.open(payload, `Client:${id}`)) as { redirect_uris?: string[] }
-    origins.add(client.redirect_uris ?? [])
-  }
 }
 
 async function fail(

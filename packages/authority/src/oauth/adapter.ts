@@ -1,8 +1,8 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider'
 import { hashSecret } from '../domain/secret.ts'
 import type { Seal } from '../keys/seal.ts'
-import { type Query, type Store, type StoredRecord, StoreUnavailable } from '../store/store.ts'
-import { currentUnit } from './unit.ts'
+import type { Store, StoredRecord } from '../store/store.ts'
+import { currentUnit, readInUnit } from './unit.ts'
 
 /** Kept this long after it expired, in s: so that "expired" can be told from "unknown". */
 const LINGER = 600
@@ -41,11 +41,11 @@ export function createAdapter(store: Store, seal: Seal, now: () => number): new 
       const hashed = hashSecret(id)
       const own = currentUnit().overlay.get(`${this.model}:${hashed}`)
       if (own !== undefined) return (own ?? undefined) as AdapterPayload | undefined
-      return this.#open(await read(store, { kind: 'record', model: this.model, id: hashed }), hashed)
+      return this.#open(await readInUnit(store, { kind: 'record', model: this.model, id: hashed }), hashed)
     }
 
     async findByUid(uid: string) {
-      const stored = await read(store, { kind: 'record-by-uid', model: this.model, uid })
+      const stored = await readInUnit(store, { kind: 'record-by-uid', model: this.model, uid })
       return this.#open(stored, stored?.id)
     }
 
@@ -73,14 +73,5 @@ export function createAdapter(store: Store, seal: Seal, now: () => number): new 
       const payload = JSON.parse(seal.open(stored.payload, `${this.model}:${id}`)) as AdapterPayload
       return stored.consumed === undefined ? payload : { ...payload, consumed: stored.consumed }
     }
-  }
-}
-
-async function read(store: Store, query: Extract<Query, { kind: 'record' | 'record-by-uid' }>) {
-  try {
-    return await store.read(query)
-  } catch (error) {
-    if (error instanceof StoreUnavailable) currentUnit().storeFailed = true
-    throw error
   }
 }

@@ -85,6 +85,9 @@ function auditClients(authority: Authority, ctx: KoaContextWithOIDC, unit: Unit,
   const { route, entities } = ctx.oidc ?? {}
   const clientId = entities?.Client?.clientId
   if (!clientId) return
+  if (route === 'registration' || route === 'client_update') {
+    authority.origins.add((ctx.body as { redirect_uris?: string[] }).redirect_uris ?? [])
+  }
   const event = { at: authority.now(), actor: `client:${clientId}`, clientId, address }
   if (route === 'registration' && ctx.status === 201)
     unit.audit.push({ event: 'client.registered', ...event })

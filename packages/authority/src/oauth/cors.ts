@@ -25,7 +25,7 @@ export function createOrigins(): Origins {
 }
 
 /** The origins of all clients that are registered at start. */
-export async function loadOrigins({ config, store, seal }: Authority, origins: Origins): Promise<void> {
+export async function loadOrigins({ config, store, seal, origins }: Authority): Promise<void> {
   for (const client of config.clients) origins.add((client.redirect_uris as string[] | undefined) ?? [])
   for (const { id, payload } of await store.read({ kind: 'records', model: 'Client' })) {
     const client = JSON.parse(seal.open(payload, `Client:${id}`)) as { redirect_uris?: string[] }

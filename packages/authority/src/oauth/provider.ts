@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type {
   ClientMetadata,
@@ -15,7 +16,7 @@ import { openFromCode } from './exchange.ts'
 import { newGrant } from './grant.ts'
 import { errors, interactionPolicy, Provider } from './library.ts'
 import { refreshGrant } from './refresh.ts'
-import { inUnit } from './unit.ts'
+import { inUnit, readInUnit } from './unit.ts'
 
 export type Client = NonNullable<Awaited<ReturnType<ProviderType['Client']['find']>>>
 
@@ -62,6 +63,10 @@ export function mountProvider(authority: Authority): MountedProvider {
   provider.on('server_error', (ctx, error) => {
     log.error({ path: ctx.path, error: error.message, stack: error.stack }, 'protocol error')
   })
+  const emitter: EventEmitter = provider
+  emitter.on('error', (error: Error) =>
+    log.error({ error: error.message, stack: error.stack }, 'protocol error'),
+  )
   const callback = provider.callback()
   return {
     provider,
@@ -125,7 +130,7 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
     },
     features: features(authority),
     findAccount: async (_ctx, sub) => {
-      const account = await store.read({ kind: 'account-by-sub', sub })
+      const account = await readInUnit(store, { kind: 'account-by-sub', sub })
       if (!account) return undefined
       return {
         accountId: sub,
@@ -182,7 +187,14 @@ function features(authority: Authority): Configuration['features'] {
     },
     registration: { enabled: config.registration.open },
     registrationManagement: { enabled: config.registration.open },
-    clientIdMetadataDocument: { enabled: config.registration.open, ack: CIMD_ACK },
+    clientIdMetadataDocument: {
+      enabled: config.registration.open,
+      ack: CIMD_ACK,
+      allowClient: async (_ctx, client) => {
+        authority.origins.add(client.redirectUris ?? [])
+        return true
+      },
+    },
     resourceIndicators: {
       enabled: true,
       defaultResource: async (_ctx, _client, oneOf) =>
@@ -271,7 +283,7 @@ function policy({ store }: Authority) {
       if (result?.login || !session?.accountId) return Check.NO_NEED_TO_PROMPT
       const signedInAt = (session.loginTs ?? 0) * 1000
       for (const { grantId } of Object.values(session.authorizations ?? {})) {
-        const known = grantId ? await store.read({ kind: 'session', sid: grantId }) : undefined
+        const known = grantId ? await readInUnit(store, { kind: 'session', sid: grantId }) : undefined
         if (known?.ended && known.openedAt >= signedInAt) return Check.REQUEST_PROMPT
       }
       return Check.NO_NEED_TO_PROMPT

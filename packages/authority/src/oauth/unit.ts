@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { AuditEvent } from '../domain/audit.ts'
 import type { Session } from '../domain/session.ts'
-import type { RecordWrite } from '../store/store.ts'
+import { type AnswerOf, type Query, type RecordWrite, type Store, StoreUnavailable } from '../store/store.ts'
 
 /**
  * What one request is going to change. The protocol library writes piece by piece; everything is held here and
@@ -25,6 +25,17 @@ const units = new AsyncLocalStorage<Unit>()
 export async function inUnit<T>(work: (unit: Unit) => Promise<T>): Promise<T> {
   const unit: Unit = { records: [], overlay: new Map(), ends: new Set(), audit: [] }
   return units.run(unit, () => work(unit))
+}
+
+/** Reads from the store for the request's unit, which remembers that the store failed it. */
+export async function readInUnit<Q extends Query>(store: Store, query: Q): Promise<AnswerOf<Q>> {
+  try {
+    return await store.read(query)
+  } catch (error) {
+    const unit = units.getStore()
+    if (unit && error instanceof StoreUnavailable) unit.storeFailed = true
+    throw error
+  }
 }
 
 /** The unit of the request that is being served. */
