@@ -4,6 +4,7 @@ import type { RevocationView } from '@rescind/guard/view'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import type { Indexes } from './feed/indexes.ts'
+import type { StatusLists } from './feed/status-list.ts'
 import type { KeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
 import type { Limits } from './limits.ts'
@@ -24,6 +25,7 @@ export type Authority = {
   /** Every revocation that can still matter, in memory: the same view that a guard holds. */
   view: RevocationView
   indexes: Indexes
+  statusLists: StatusLists
   limits: Limits
   /** The web origins of registered clients. */
   origins: Origins

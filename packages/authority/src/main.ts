@@ -10,6 +10,7 @@ import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
 import { createFeed, stillMatters, toRecord } from './feed/feed.ts'
 import { createIndexes } from './feed/indexes.ts'
+import { createStatusLists } from './feed/status-list.ts'
 import { openKeyRing } from './keys/ring.ts'
 import { createSeal, masterKey, type Seal } from './keys/seal.ts'
 import { createLimits } from './limits.ts'
@@ -92,7 +93,8 @@ async function startOn(
   })
   const services = { config, store, seal, view, verifier, now, log, ring: () => ring }
   const authority = Object.assign(services, {
-    indexes: createIndexes(store),
+    indexes: await createIndexes(store),
+    statusLists: createStatusLists(),
     limits: createLimits(now),
     origins: createOrigins(),
     provider: () => mounted,
@@ -115,7 +117,10 @@ async function startOn(
   })
   await loadOrigins(authority)
   const server = await listen(authority)
-  const sweeper = setInterval(() => view.sweep(now()), SWEEP)
+  const sweeper = setInterval(() => {
+    view.sweep(now())
+    authority.statusLists.sweep(now())
+  }, SWEEP)
   sweeper.unref()
   const { port } = server.address() as AddressInfo
   log.info({ issuer: config.issuer, port }, 'the authority is up')
@@ -151,7 +156,8 @@ async function drain(server: Server): Promise<void> {
   clearTimeout(patience)
 }
 
-function applyTo({ view }: Authority, revocation: Parameters<typeof toRecord>[0]) {
+function applyTo({ view, statusLists }: Authority, revocation: Parameters<typeof toRecord>[0]) {
   const record = toRecord(revocation)
   if (record) view.apply(record)
+  statusLists.mark(revocation)
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Authority } from './authority.ts'
 import { RescindError } from './errors.ts'
 import type { Feed } from './feed/feed.ts'
+import { LIST_SIZE } from './feed/status-list.ts'
 import { addressOf } from './http/address.ts'
 import { declaredTooLong, tooLarge } from './http/body.ts'
 import { asRescindError, sendError, sendHtml, sendJson } from './http/respond.ts'
@@ -47,6 +48,8 @@ export function createListener(authority: Authority, feed: Feed): RequestListene
       if (!route.methods.includes(req.method ?? '')) return refuseMethod(res, route)
       return route.serve(req, res, url)
     }
+    const list = /^\/status-lists\/(\d{1,9})$/.exec(url.pathname)?.[1]
+    if (list && req.method === 'GET') return sendStatusList(authority, req, res, Number(list))
     const step = /^\/interaction\/([\w-]{1,64})(?:\/(login|consent|cancel))?$/.exec(url.pathname)
     if (step && (req.method === 'GET' ? !step[2] : req.method === 'POST' && step[2])) {
       return interactionEndpoint(authority, req, res, step.slice(1))
@@ -129,6 +132,19 @@ function createRoutes(authority: Authority, feed: Feed): Map<string, Route> {
     )
   }
   return routes
+}
+
+/** One status list, for whoever asks: it says which places are dead, not whose they are. */
+async function sendStatusList(authority: Authority, req: IncomingMessage, res: ServerResponse, list: number) {
+  const { config, indexes, statusLists, ring, now } = authority
+  if (list * LIST_SIZE >= indexes.end) return notFound(req, res)
+  const { jwt, ttl } = await statusLists.sign(ring(), list, `${config.issuer}/status-lists/${list}`, now())
+  res.writeHead(200, {
+    'content-type': 'application/statuslist+jwt',
+    'cache-control': `public, max-age=${ttl}`,
+    'access-control-allow-origin': '*',
+  })
+  res.end(jwt)
 }
 
 function codeParameters({ searchParams }: URL) {

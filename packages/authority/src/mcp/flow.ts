@@ -16,7 +16,8 @@ export const CODE_PATH = '/oauth/code'
 const FLOW_SECONDS = 30 * 60
 const MODEL = 'Flow'
 
-type Flow = { verifier: string; clientId: string; redirectUri: string; resource: string }
+/** `expiresAt` in seconds. */
+type Flow = { verifier: string; clientId: string; redirectUri: string; resource: string; expiresAt: number }
 
 /**
  * `start_oauth_flow`: authorization code with PKCE (RFC 7636); the verifier stays here, sealed, for one use.
@@ -51,11 +52,9 @@ export async function startFlow(
   const state = randomBytes(32).toString('base64url')
   const verifier = randomBytes(32).toString('base64url')
   const id = hashSecret(state)
-  const payload = seal.close(
-    JSON.stringify({ verifier, clientId, redirectUri, resource } satisfies Flow),
-    `${MODEL}:${id}`,
-  )
   const expiresAt = Math.floor(now() / 1000) + FLOW_SECONDS
+  const flow: Flow = { verifier, clientId, redirectUri, resource, expiresAt }
+  const payload = seal.close(JSON.stringify(flow), `${MODEL}:${id}`)
   await store.transact({
     kind: 'write',
     records: [{ op: 'put', model: MODEL, id, payload, expiresAt }],
@@ -132,7 +131,7 @@ export async function finishFlow(
   return {
     success: true as const,
     accessToken,
-    refreshToken: tokens.refresh_token ?? '',
+    ...(tokens.refresh_token ? { refreshToken: tokens.refresh_token } : {}),
     logoutTicket: tokens.logout_ticket as string,
     expiresIn: Number(tokens.expires_in),
     session: {
@@ -155,14 +154,14 @@ async function takeFlow({ store, seal, now }: Authority, state: string): Promise
       audit: [],
       at: now(),
     }))
-  if (!stored || taken?.kind !== 'written') {
+  const flow = stored && (JSON.parse(seal.open(stored.payload, `${MODEL}:${id}`)) as Flow)
+  if (!flow || taken?.kind !== 'written' || flow.expiresAt * 1000 <= now()) {
     throw new RescindError(
       'INVALID_STATE',
       'The state is unknown, used or expired. Start again with start_oauth_flow.',
     )
   }
-  const opened = JSON.parse(seal.open(stored.payload, `${MODEL}:${id}`)) as Flow & { expiresAt?: number }
-  return opened
+  return flow
 }
 
 /** The token endpoint says only that a code is not valid; a person wants to know that they were too slow. */

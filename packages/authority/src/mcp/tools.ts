@@ -97,6 +97,7 @@ export const TOOLS: Tool[] = [
     }),
     output: z.object({
       ...tokensOutput,
+      refreshToken: z.string().optional().describe('Absent where the client may not refresh'),
       logoutTicket: z
         .string()
         .describe('Can do one thing: end this session. Keep it for a logout while offline'),

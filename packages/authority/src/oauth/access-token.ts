@@ -1,9 +1,7 @@
 import { SignJWT } from 'jose'
 import { type Session, scopeFor } from '../domain/session.ts'
+import { LIST_SIZE } from '../feed/status-list.ts'
 import type { KeyRing } from '../keys/ring.ts'
-
-/** Where the status lists are: one for each block of this many indexes. */
-export const STATUS_LIST_SIZE = 131_072
 
 export type TokenFacts = {
   jti: string
@@ -27,7 +25,7 @@ export function accessTokenClaims(
 ): Record<string, unknown> {
   const scope = scopeFor(session, facts.resource, facts.requestedScope)
   const userinfo = scope.split(' ').includes('openid') ? [`${issuer}/oauth/userinfo`] : []
-  const list = Math.floor(facts.idx / STATUS_LIST_SIZE)
+  const list = Math.floor(facts.idx / LIST_SIZE)
   return {
     iss: issuer,
     sub: session.sub,
@@ -41,7 +39,7 @@ export function accessTokenClaims(
     auth_time: session.authTime,
     ...(session.acr ? { acr: session.acr } : {}),
     ...(facts.jkt ? { cnf: { jkt: facts.jkt } } : {}),
-    status: { status_list: { idx: facts.idx % STATUS_LIST_SIZE, uri: `${issuer}/status-lists/${list}` } },
+    status: { status_list: { idx: facts.idx % LIST_SIZE, uri: `${issuer}/status-lists/${list}` } },
   }
 }
 
