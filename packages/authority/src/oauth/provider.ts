@@ -13,8 +13,8 @@ import { confirmSignOutPage, signedOutPage } from '../pages/signed-out.ts'
 import { createAdapter } from './adapter.ts'
 import { commitUnit } from './commit.ts'
 import { openFromCode } from './exchange.ts'
-import { newGrant } from './grant.ts'
-import { errors, interactionPolicy, Provider } from './library.ts'
+import { errors, Provider } from './library.ts'
+import { loadGrant, promptPolicy } from './prompts.ts'
 import { refreshGrant } from './refresh.ts'
 import { inUnit, readInUnit } from './unit.ts'
 
@@ -140,7 +140,7 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
     loadExistingGrant: (ctx) => loadGrant(authority, ctx, firstParty),
     interactions: {
       url: async (_ctx, interaction) => `/interaction/${interaction.uid}`,
-      policy: policy(authority),
+      policy: promptPolicy(authority),
     },
     discovery: {
       revocation_endpoint: `${config.issuer}${ROUTES.revocation}`,
@@ -249,45 +249,4 @@ function resourceServerClient({ client_id, client_secret, name }: ResourceConfig
   return [
     { client_id, client_secret, client_name: name, redirect_uris: [], response_types: [], grant_types: [] },
   ]
-}
-
-/** Each sign-in is a session of its own, so only the grant that this very interaction made counts. */
-async function loadGrant(authority: Authority, ctx: KoaContextWithOIDC, firstParty: Set<string>) {
-  const { client, provider, session, result } = ctx.oidc
-  const made = result?.consent?.grantId
-  if (made) return provider.Grant.find(made)
-  if (!client || !session?.accountId || !firstParty.has(client.clientId)) return undefined
-  return newGrant(authority, provider, {
-    accountId: session.accountId,
-    clientId: client.clientId,
-    oidcScopes: [...ctx.oidc.requestParamOIDCScopes],
-    resourceScopes: Object.fromEntries(
-      Object.entries(ctx.oidc.resourceServers ?? {}).map(([resource, server]) => [
-        resource,
-        [...ctx.oidc.requestParamScopes].filter((scope) => server.scopes.has(scope)),
-      ]),
-    ),
-  })
-}
-
-/**
- * The library's questions, and one of ours: whoever logged out of an app in this browser is asked to sign in
- * again. Otherwise the next person at the keyboard would walk straight back in.
- */
-function policy({ store }: Authority) {
-  const { base, Check } = interactionPolicy
-  const prompts = base()
-  prompts.get('login')?.checks.add(
-    new Check('session_ended', 'a session of this browser has ended, sign in again', async (ctx) => {
-      const { session, result } = ctx.oidc
-      if (result?.login || !session?.accountId) return Check.NO_NEED_TO_PROMPT
-      const signedInAt = (session.loginTs ?? 0) * 1000
-      for (const { grantId } of Object.values(session.authorizations ?? {})) {
-        const known = grantId ? await readInUnit(store, { kind: 'session', sid: grantId }) : undefined
-        if (known?.ended && known.openedAt >= signedInAt) return Check.REQUEST_PROMPT
-      }
-      return Check.NO_NEED_TO_PROMPT
-    }),
-  )
-  return prompts
 }
