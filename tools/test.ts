@@ -13,7 +13,7 @@ const PATTERNS = [
 const files = process.argv.length > 2 ? process.argv.slice(2) : globSync(PATTERNS).sort()
 let passed = 0
 let failed = 0
-const stream = run({ files, concurrency: 2, timeout: 10 * 60 * 1000 })
+const stream = run({ files, concurrency: 2, timeout: 3 * 60 * 1000 })
 stream.on('test:pass', ({ details, skip, todo }) => {
   if (details.type !== 'suite' && skip === undefined && todo === undefined) passed++
 })

@@ -34,6 +34,18 @@ describe('the house rules', () => {
     }
   })
 
+  it('no imports run in a circle', () => {
+    const graph = new Map(code.map((source) => [source.path, importsOf(source)]))
+    const done = new Set<string>()
+    const visit = (path: string, trail: string[]) => {
+      assert.ok(!trail.includes(path), `a circle: ${[...trail.slice(trail.indexOf(path)), path].join(' → ')}`)
+      if (done.has(path)) return
+      for (const target of graph.get(path) ?? []) if (graph.has(target)) visit(target, [...trail, path])
+      done.add(path)
+    }
+    for (const path of graph.keys()) visit(path, [])
+  })
+
   it('the domain reads no clock and no random', () => {
     for (const { path, text } of code) {
       if (!path.startsWith('packages/authority/src/domain/')) continue

@@ -1,6 +1,7 @@
-import type { RequestListener } from 'node:http'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Verifier } from '@rescind/guard/verify'
 import type { RevocationView } from '@rescind/guard/view'
+import type { Provider } from 'oidc-provider'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import type { Indexes } from './feed/indexes.ts'
@@ -8,9 +9,21 @@ import type { StatusLists } from './feed/status-list.ts'
 import type { KeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
 import type { Limits } from './limits.ts'
-import type { Origins } from './oauth/cors.ts'
-import type { MountedProvider } from './oauth/provider.ts'
 import type { Store } from './store/store.ts'
+
+/** The web origins of registered clients. */
+export type Origins = { add(redirectUris: readonly string[]): void; has(origin: string): boolean }
+
+export type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>
+
+/** The protocol library, mounted: everything of OAuth and OIDC that is not about ending sessions. */
+export type MountedProvider = {
+  provider: Provider
+  /** Serves one request; the answer is sent only after everything it wrote is durable. */
+  handle(req: IncomingMessage, res: ServerResponse): Promise<void>
+  /** A registered client: from the configuration, registered dynamically, or by its metadata document. */
+  find(clientId: string): Promise<Client | undefined>
+}
 
 /** What every edge of a running authority works with. */
 export type Authority = {

@@ -7,8 +7,8 @@ import { RescindError } from '../errors.ts'
 import { addressOf } from '../http/address.ts'
 import { MAX_BODY } from '../http/body.ts'
 import { sendJson } from '../http/respond.ts'
+import type { Caller } from './caller.ts'
 import { createToolServer, runTool } from './server.ts'
-import type { Caller } from './tools.ts'
 
 /**
  * `/mcp`: Streamable HTTP, stateless, both protocol eras. The tools are public; a token that is sent all the same

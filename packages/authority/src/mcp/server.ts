@@ -4,7 +4,8 @@ import type { Authority } from '../authority.ts'
 import { RescindError } from '../errors.ts'
 import { asRescindError } from '../http/respond.ts'
 import { validate } from '../v1.ts'
-import { type Caller, TOOLS } from './tools.ts'
+import type { Caller } from './caller.ts'
+import { TOOLS } from './tools.ts'
 
 export const SERVER_INFO = { name: 'rescind', title: 'Rescind', version: '0.1.0' }
 

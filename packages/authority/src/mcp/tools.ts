@@ -1,13 +1,10 @@
-import type { AccessTokenClaims } from '@rescind/guard/claims'
 import { z } from 'zod'
 import type { Authority } from '../authority.ts'
 import { MAX_TOKEN, revokeTokens } from '../revoke.ts'
 import { revokeInput } from '../v1.ts'
+import type { Caller } from './caller.ts'
 import { finishFlow, refreshTokens, startFlow } from './flow.ts'
 import { verifyRevocation, whoami } from './verify.ts'
-
-/** Who is calling, and from where. */
-export type Caller = { address: string; claims?: AccessTokenClaims }
 
 export type Tool = {
   name: string

@@ -2,7 +2,7 @@ import { authenticationFailed } from '../authenticate.ts'
 import type { Authority } from '../authority.ts'
 import { genuineAccessToken } from '../revoke.ts'
 import { selfRequest } from '../self.ts'
-import type { Caller } from './tools.ts'
+import type { Caller } from './caller.ts'
 
 /**
  * `verify_oauth_revocation`: presents the token where any live token is answered, and reports what came back.

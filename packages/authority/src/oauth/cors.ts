@@ -1,12 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Authority } from '../authority.ts'
+import type { Authority, Origins } from '../authority.ts'
 
 const MAX_ORIGINS = 10_000
 
-/** The origins of browser apps: where the redirect URIs of registered clients point. */
-export type Origins = { add(redirectUris: readonly string[]): void; has(origin: string): boolean }
-
-/** Web origins only; a native app's scheme has none. */
+/** The origins of browser apps: where redirect URIs point. A native app's scheme has none. */
 export function createOrigins(): Origins {
   const origins = new Set<string>()
   return {

@@ -1,12 +1,11 @@
 import type { EventEmitter } from 'node:events'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type {
   ClientMetadata,
   Configuration,
   KoaContextWithOIDC,
   Provider as ProviderType,
 } from 'oidc-provider'
-import type { Authority } from '../authority.ts'
+import type { Authority, MountedProvider } from '../authority.ts'
 import type { ResourceConfig } from '../config.ts'
 import { errorPage } from '../pages/error.ts'
 import { confirmSignOutPage, signedOutPage } from '../pages/signed-out.ts'
@@ -16,31 +15,8 @@ import { openFromCode } from './exchange.ts'
 import { errors, Provider } from './library.ts'
 import { loadGrant, promptPolicy } from './prompts.ts'
 import { refreshGrant } from './refresh.ts'
+import { ROUTES } from './routes.ts'
 import { inUnit, readInUnit } from './unit.ts'
-
-export type Client = NonNullable<Awaited<ReturnType<ProviderType['Client']['find']>>>
-
-/** The protocol library, mounted: everything of OAuth and OIDC that is not about ending sessions. */
-export type MountedProvider = {
-  provider: ProviderType
-  /** Serves one request; the answer is sent only after everything it wrote is durable. */
-  handle(req: IncomingMessage, res: ServerResponse): Promise<void>
-  firstParty(clientId: string): boolean
-  /** A registered client: from the configuration, registered dynamically, or by its metadata document. */
-  find(clientId: string): Promise<Client | undefined>
-}
-
-export const ROUTES = {
-  authorization: '/oauth/authorize',
-  token: '/oauth/token',
-  jwks: '/oauth/jwks',
-  registration: '/oauth/register',
-  pushed_authorization_request: '/oauth/par',
-  end_session: '/oauth/logout',
-  userinfo: '/oauth/userinfo',
-  revocation: '/oauth/revoke',
-  introspection: '/oauth/introspect',
-} as const
 
 const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email']
 
@@ -71,7 +47,6 @@ export function mountProvider(authority: Authority): MountedProvider {
   return {
     provider,
     handle: (req, res) => callback(req, res),
-    firstParty: (clientId) => firstParty.has(clientId),
     find: (clientId) =>
       inUnit(async () => {
         try {

@@ -9,7 +9,7 @@ import { readOwnSecret } from '../revoke.ts'
 import { StoreUnavailable } from '../store/store.ts'
 import { accessTokenClaims, signAccessToken } from './access-token.ts'
 import { errors } from './library.ts'
-import { ROUTES } from './provider.ts'
+import { ROUTES } from './routes.ts'
 import { currentUnit } from './unit.ts'
 
 type Refusal = Extract<RefreshDecision, { kind: 'refused' }>['why'] | 'reused' | 'replayed'

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { authenticate, authenticationFailed } from '../authenticate.ts'
 import type { Authority } from '../authority.ts'
 import { sendJson } from '../http/respond.ts'
-import { ROUTES } from './provider.ts'
+import { ROUTES } from './routes.ts'
 
 /**
  * `GET|POST /oauth/userinfo` (OIDC Core §5.3): what the scopes of a live token allow to be known of the account.
