@@ -1,8 +1,10 @@
 // An API that trusts the authority's tokens: one guard, one protected route, one stream that ends with its session.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { createGuard, type GuardError, type GuardedRequest, protect } from '@rescind/guard'
 
 export type ExampleApiOptions = {
+  /** 0 takes a free one. */
   port: number
   issuer: string
   /** This API's resource identifier. */
@@ -16,17 +18,22 @@ export type ExampleApi = { url: string; close(): Promise<void> }
 
 /** Starts the API on this machine; it answers once it knows every revocation. */
 export async function startExampleApi(options: ExampleApiOptions): Promise<ExampleApi> {
-  const { port, issuer, audience, credentials, origins } = options
-  const url = `http://127.0.0.1:${port}`
+  const { issuer, audience, credentials, origins } = options
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, '127.0.0.1', resolve)
+  })
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const resourceMetadata = `${url}/.well-known/oauth-protected-resource`
   const guard = createGuard({ issuer, audience, credentials, resourceMetadata })
   const needs = { scope: ['notes:read'], origin: url }
   const notes = protect(guard, sendNotes, needs)
   const events = protect(guard, streamEvents, needs)
 
-  const server = createServer((req, res) => {
+  server.on('request', (req, res) => {
     if (answerCors(req, res, origins)) return
-    const { pathname } = new URL(req.url ?? '/', url)
+    const pathname = req.url?.split('?', 1)[0]
     if (req.method === 'GET' && pathname === '/notes') return notes(req, res)
     if (req.method === 'GET' && pathname === '/events') return events(req, res)
     if (pathname === '/.well-known/oauth-protected-resource') {
@@ -34,10 +41,6 @@ export async function startExampleApi(options: ExampleApiOptions): Promise<Examp
       return sendJson(res, 200, metadata)
     }
     return sendJson(res, 404, { error: 'There is nothing at this address.', code: 'NOT_FOUND' })
-  })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, '127.0.0.1', resolve)
   })
   await guard.ready()
   return {
@@ -65,10 +68,7 @@ function streamEvents({ session }: GuardedRequest, res: ServerResponse) {
     res.end(`event: session-ended\ndata: ${JSON.stringify({ reason })}\n\n`)
   }
   const timer = setInterval(tick, 1_000)
-  res.on('close', () => {
-    clearInterval(timer)
-    session.signal.removeEventListener('abort', end)
-  })
+  res.on('close', () => clearInterval(timer))
   tick()
   if (session.signal.aborted) end()
   else session.signal.addEventListener('abort', end, { once: true })
@@ -91,4 +91,20 @@ function answerCors(req: IncomingMessage, res: ServerResponse, origins: string[]
   if (req.method !== 'OPTIONS') return false
   res.writeHead(204).end()
   return true
+}
+
+if (import.meta.main) {
+  const { ISSUER, AUDIENCE, CLIENT_ID, CLIENT_SECRET, PORT = '8080', ORIGINS = '' } = process.env
+  if (!ISSUER || !AUDIENCE || !CLIENT_ID || !CLIENT_SECRET) {
+    console.error('Set ISSUER, AUDIENCE, CLIENT_ID and CLIENT_SECRET (and PORT and ORIGINS, if you like).')
+    process.exit(1)
+  }
+  const { url } = await startExampleApi({
+    port: Number(PORT),
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    credentials: { clientId: CLIENT_ID, clientSecret: CLIENT_SECRET },
+    origins: ORIGINS.split(',').filter(Boolean),
+  })
+  console.log(`The notes are at ${url}/notes`)
 }

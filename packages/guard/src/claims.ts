@@ -36,6 +36,8 @@ export class TokenInvalid extends Error {
 
 const MAX_TEXT = 2048
 const MAX_AUDIENCES = 16
+/** Scope tokens with one space between them (RFC 6749 §3.3). */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -73,8 +75,7 @@ function statusOf(value: unknown): AccessTokenClaims['status'] {
 export function readClaims(payload: unknown): AccessTokenClaims {
   if (!isRecord(payload)) throw new TokenInvalid('malformed')
   const { scope, auth_time, acr, cnf, status } = payload
-  if (scope !== undefined && (typeof scope !== 'string' || scope.length > MAX_TEXT))
-    throw new TokenInvalid('malformed')
+  if (scope !== undefined && scope !== '' && !SCOPE.test(text(scope))) throw new TokenInvalid('malformed')
   if (cnf !== undefined && !isRecord(cnf)) throw new TokenInvalid('malformed')
   const place = statusOf(status)
   return {
@@ -86,7 +87,7 @@ export function readClaims(payload: unknown): AccessTokenClaims {
     jti: text(payload.jti),
     sid: text(payload.sid),
     clientId: text(payload.client_id),
-    scope: scope ? scope.split(' ') : [],
+    scope: scope ? (scope as string).split(' ') : [],
     ...(auth_time === undefined ? {} : { authTime: whole(auth_time) }),
     ...(acr === undefined ? {} : { acr: text(acr) }),
     // A confirmation that we don't know binds the token to something that we can't check.

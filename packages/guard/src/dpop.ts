@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, EmbeddedJWK, jwtVerify } from 'jose'
 import { TokenInvalid } from './claims.ts'
 
-const ALGORITHMS = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']
+/** What a proof may be signed with: nothing symmetric (RFC 9449 §4.3, point 5). */
+export const DPOP_ALGORITHMS = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']
 /** How far the proof's clock may be off, in seconds. */
 const WINDOW = 60
 const MAX_PROOF = 8192
@@ -19,9 +20,9 @@ export async function verifyDpopProof(
   proof: string,
   expected: { method: string; url: string; accessToken?: string; now: number },
 ): Promise<DpopProof> {
-  if (proof.length > MAX_PROOF) throw new TokenInvalid('malformed')
+  if (typeof proof !== 'string' || proof.length > MAX_PROOF) throw new TokenInvalid('malformed')
   const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, {
-    algorithms: ALGORITHMS,
+    algorithms: DPOP_ALGORITHMS,
     typ: 'dpop+jwt',
     currentDate: new Date(expected.now),
   }).catch(() => {
@@ -43,11 +44,9 @@ export async function verifyDpopProof(
 
 /** Compares without query and fragment (RFC 9449 §4.3, point 9). */
 function sameTarget(htu: unknown, url: string): boolean {
-  const given = typeof htu === 'string' ? URL.parse(htu) : null
-  const wanted = URL.parse(url)
-  return (
-    given !== null && wanted !== null && given.origin === wanted.origin && given.pathname === wanted.pathname
-  )
+  if (typeof htu !== 'string' || !URL.canParse(htu) || !URL.canParse(url)) return false
+  const [given, wanted] = [new URL(htu), new URL(url)]
+  return given.origin === wanted.origin && given.pathname === wanted.pathname
 }
 
 function sha256(text: string): string {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { RevocationRecord, RevocationView } from './view.ts'
 
 export type Credentials = { clientId: string; clientSecret: string }
@@ -19,6 +20,8 @@ export function basic({ clientId, clientSecret }: Credentials): string {
  * after the last `seq` that was applied.
  * @param options.onReady all that can matter is in the view
  * @param options.onHeard a valid line came; what the view says was true then
+ * @param options.onError why a connection ended: a line of another shape is never applied, it ends its connection
+ * @param options.signal closes it, as `close()` does
  */
 export function followFeed(options: {
   url: string
@@ -27,13 +30,18 @@ export function followFeed(options: {
   onReady(): void
   onHeard(): void
   onError?(error: Error): void
+  fetch?: typeof globalThis.fetch
+  signal?: AbortSignal
 }): { close(): void } {
-  const { url, credentials, view, onReady, onHeard, onError = () => {} } = options
+  const { url, credentials, view, onReady, onHeard, fetch = globalThis.fetch } = options
   const closing = new AbortController()
+  const close = () => closing.abort()
+  if (options.signal?.aborted) close()
+  options.signal?.addEventListener('abort', close, { once: true })
   // Only what a complete answer has brought may be resumed from: half a backlog is no ground to stand on.
   let resumeAfter: number | undefined
 
-  async function connectOnce(heard: () => void) {
+  async function connectOnce(heard: () => void): Promise<never> {
     const silence = new AbortController()
     let timer = setTimeout(() => silence.abort(new Error('the feed went silent')), SILENCE)
     try {
@@ -50,6 +58,11 @@ export function followFeed(options: {
         timer = setTimeout(() => silence.abort(new Error('the feed went silent')), SILENCE)
         if (message.type === 'revocation') view.apply(message.record)
         if (message.type === 'ready') {
+          if (message.seq < (resumeAfter ?? 0)) {
+            // Another log than the one we followed, restored or swapped: our place in it means nothing.
+            resumeAfter = undefined
+            throw new Error('the feed is behind what it said before; reading it from the start')
+          }
           ready = true
           heard()
           onReady()
@@ -65,37 +78,33 @@ export function followFeed(options: {
     }
   }
 
-  async function follow() {
-    let wait = FIRST_WAIT
-    while (!closing.signal.aborted) {
-      try {
-        await connectOnce(() => {
-          wait = FIRST_WAIT
-        })
-      } catch (error) {
-        if (closing.signal.aborted) return
-        onError(error as Error)
-      }
-      await pause(wait * (0.5 + Math.random() / 2), closing.signal)
-      wait = Math.min(wait * 2, LONGEST_WAIT)
-    }
-  }
-  void follow()
-  return { close: () => closing.abort() }
+  void keepTrying(connectOnce, closing.signal, options.onError)
+  return { close }
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer)
-        resolve()
-      },
-      { once: true },
-    )
-  })
+/** @param once tries, and calls `heard` when all is well, after which waiting starts small again */
+async function keepTrying(
+  once: (heard: () => void) => Promise<never>,
+  closing: AbortSignal,
+  onError?: (error: Error) => void,
+) {
+  let wait = FIRST_WAIT
+  while (!closing.aborted) {
+    try {
+      await once(() => {
+        wait = FIRST_WAIT
+      })
+    } catch (error) {
+      if (closing.aborted) return
+      try {
+        onError?.(error as Error)
+      } catch {
+        // Whoever listens must not be able to stop the feed.
+      }
+    }
+    await pause(wait * (0.5 + Math.random() / 2), undefined, { signal: closing }).catch(() => {})
+    wait = Math.min(wait * 2, LONGEST_WAIT)
+  }
 }
 
 async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {

@@ -1,10 +1,10 @@
 import { type AccessTokenClaims, TokenInvalid } from './claims.ts'
-import { verifyDpopProof } from './dpop.ts'
+import { DPOP_ALGORITHMS, verifyDpopProof } from './dpop.ts'
 import { GuardError } from './errors.ts'
 import { basic, type Credentials, followFeed } from './feed.ts'
 import { remoteKeys } from './jwks.ts'
 import { createVerifier } from './verify.ts'
-import { createRevocationView, type RevocationRecord } from './view.ts'
+import { createRevocationView, type RevocationRecord, type RevocationView } from './view.ts'
 
 /** A live session, as the token that was shown for it says. */
 export type GuardSession = AccessTokenClaims & {
@@ -60,35 +60,23 @@ const SWEEP = 10_000
 const MAX_PROOFS = 100_000
 const PROOF_LIFE = 125_000
 
-/** Starts a guard for one API. It connects by itself and stays connected until it is closed. */
+/**
+ * Starts a guard for one API. It connects by itself and stays connected until it is closed.
+ * @throws GuardError CONFIGURATION
+ */
 export function createGuard(options: GuardOptions): Guard {
-  const {
-    issuer,
-    audience,
-    credentials,
-    maxStaleness = 5_000,
-    onStale = 'introspect',
-    now = Date.now,
-  } = options
-  if (!URL.canParse(issuer) || !audience || !credentials?.clientId || !credentials.clientSecret) {
-    throw new GuardError('CONFIGURATION', 'createGuard needs issuer, audience and credentials.')
-  }
+  checkOptions(options)
+  const { issuer, audience, credentials, maxStaleness = 5_000, onStale = 'introspect' } = options
+  const now = options.now ?? Date.now
+  // How long ago something was is told by a clock that nobody sets back, or old memory would pass for fresh.
+  const ticks = options.now ?? (() => performance.now())
+  const base = issuer.replace(/\/$/, '')
   const view = createRevocationView()
-  const verifier = createVerifier({ issuer, now, keyFor: remoteKeys({ url: `${issuer}/oauth/jwks`, now }) })
+  const keyFor = remoteKeys({ url: `${base}/oauth/jwks`, now: ticks })
+  const verifier = createVerifier({ issuer, now, keyFor })
   const proofs = createReplayCache(now)
   const refuse = refusals(options.resourceMetadata)
-  const ready = Promise.withResolvers<void>()
-  let heardAt = -Infinity
-  const feed = followFeed({
-    url: `${issuer}/feed`,
-    credentials,
-    view,
-    onReady: () => ready.resolve(),
-    onHeard: () => {
-      heardAt = now()
-    },
-    onError: options.onError,
-  })
+  const feed = listen(base, options, view, ticks)
   const sweeper = setInterval(() => view.sweep(now()), SWEEP)
   sweeper.unref()
 
@@ -106,26 +94,30 @@ export function createGuard(options: GuardOptions): Guard {
       () => undefined,
     )
     if (proof?.jkt !== claims.jkt || !proof || !proofs.first(`${proof.jkt} ${proof.jti}`))
-      throw refuse.invalid('DPoP')
+      throw refuse.proof()
   }
-  async function askAuthority(scheme: string, token: string) {
-    if (onStale === 'deny' || !(await introspect(issuer, credentials, token))) {
-      if (onStale === 'deny') throw unavailable()
-      throw refuse.invalid(scheme)
-    }
+  async function checkAlive(scheme: string, token: string, claims: AccessTokenClaims) {
+    if (view.dead(claims)) throw refuse.invalid(scheme)
+    if (feed.silentFor() <= maxStaleness) return
+    if (onStale === 'deny') throw unavailable()
+    const active = await introspect(base, credentials, token)
+    // The feed may have come back, with news, while the authority was being asked.
+    if (!active || view.dead(claims)) throw refuse.invalid(scheme)
   }
   return {
-    ready: () => ready.promise,
+    ready: () => feed.ready,
     async check(request) {
-      const { scheme, token } = readAuthorization(request.authorization, refuse)
-      const claims = await verify(scheme, token)
-      if ((scheme === 'DPoP') !== (claims.jkt !== undefined)) throw refuse.invalid(scheme)
+      const { scheme: shown, token } = readAuthorization(request.authorization, refuse)
+      const claims = await verify(shown, token)
+      // A bound token without its proof is as good as stolen (RFC 9449 §7.2).
+      const scheme = claims.jkt === undefined ? 'Bearer' : 'DPoP'
+      if (shown !== scheme) throw refuse.invalid(scheme)
       if (scheme === 'DPoP') await checkProof(request, token, claims)
-      if (view.dead(claims)) throw refuse.invalid(scheme)
-      if (now() - heardAt > maxStaleness) await askAuthority(scheme, token)
+      await checkAlive(scheme, token, claims)
       const missing = (request.scope ?? []).filter((scope) => !claims.scope.includes(scope))
       if (missing.length > 0) throw refuse.scope(scheme, request.scope ?? [])
-      return { ...claims, signal: view.signal(claims) }
+      // Copies: what a handler does to its session must not reach the next request.
+      return { ...claims, aud: [...claims.aud], scope: [...claims.scope], signal: view.signal(claims) }
     },
     onSessionEnded: (listener) =>
       view.onApply(({ sid, jti, reason, seq }: RevocationRecord) => {
@@ -138,19 +130,59 @@ export function createGuard(options: GuardOptions): Guard {
   }
 }
 
+/** Follows the feed, and knows how long ago it was last heard, in ms; infinitely long, before it is ready. */
+function listen(base: string, options: GuardOptions, view: RevocationView, ticks: () => number) {
+  let becomeReady = () => {}
+  const ready = new Promise<void>((resolve) => {
+    becomeReady = resolve
+  })
+  let heardAt = -Infinity
+  const { close } = followFeed({
+    url: `${base}/feed`,
+    credentials: options.credentials,
+    view,
+    onReady: becomeReady,
+    onHeard: () => {
+      heardAt = ticks()
+    },
+    onError: options.onError,
+  })
+  return { ready, close, silentFor: () => ticks() - heardAt }
+}
+
+/** @throws GuardError CONFIGURATION */
+function checkOptions(options: GuardOptions) {
+  const { issuer, audience, credentials, maxStaleness = 5_000, onStale = 'introspect' } = options
+  const wrong = (what: string) => new GuardError('CONFIGURATION', `createGuard: ${what}.`)
+  if (!URL.canParse(issuer)) throw wrong('`issuer` has to be the URL of the authority')
+  if (!audience) throw wrong('`audience` has to be the resource identifier of this API')
+  if (!credentials?.clientId || !credentials.clientSecret)
+    throw wrong('`credentials` has to hold the clientId and clientSecret of this API')
+  // NaN compares false with everything: as a bound it would never be reached.
+  if (!Number.isFinite(maxStaleness) || maxStaleness <= 0)
+    throw wrong('`maxStaleness` has to be a number of milliseconds above 0')
+  if (onStale !== 'introspect' && onStale !== 'deny')
+    throw wrong('`onStale` has to be "introspect" or "deny"')
+  const { resourceMetadata } = options
+  if (resourceMetadata !== undefined && !/^https?:\/\/[\x21\x23-\x5b\x5d-\x7e]+$/.test(resourceMetadata))
+    throw wrong('`resourceMetadata` has to be the URL of this API’s metadata')
+}
+
 function readAuthorization(header: string | undefined, refuse: ReturnType<typeof refusals>) {
-  if (header === undefined) throw refuse.absent()
+  // Another scheme is no token at all: no error code for it (RFC 6750 §3.1).
+  if (header === undefined || !/^(Bearer|DPoP)(\s|$)/i.test(header)) throw refuse.absent()
   const [, scheme = '', token] = /^(Bearer|DPoP) ([^\s,]+)$/i.exec(header) ?? []
   if (!token) throw refuse.invalid('Bearer')
   return { scheme: scheme.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token }
 }
 
-/** The refusals of RFC 6750 §3, with the way to a token (RFC 9728 §5.1). */
+/** The refusals of RFC 6750 §3 and RFC 9449 §7.1, with the way to a token (RFC 9728 §5.1). */
 function refusals(resourceMetadata: string | undefined) {
   const metadata = resourceMetadata ? [`resource_metadata="${resourceMetadata}"`] : []
-  const challenge = (scheme: string, ...parts: string[]) => ({
-    'www-authenticate': `${scheme} ${[...parts, ...metadata].join(', ')}`.trim(),
-  })
+  const challenge = (scheme: string, ...parts: string[]) => {
+    const algorithms = scheme === 'DPoP' ? [`algs="${DPOP_ALGORITHMS.join(' ')}"`] : []
+    return { 'www-authenticate': `${scheme} ${[...parts, ...algorithms, ...metadata].join(', ')}`.trim() }
+  }
   return {
     absent: () =>
       new GuardError('AUTHENTICATION_FAILED', 'This request needs an access token.', challenge('Bearer')),
@@ -159,6 +191,12 @@ function refusals(resourceMetadata: string | undefined) {
         'AUTHENTICATION_FAILED',
         'The access token is not valid here: it was revoked, has expired or is not for this API. Sign in again.',
         challenge(scheme, 'error="invalid_token"', 'error_description="the access token is not valid"'),
+      ),
+    proof: () =>
+      new GuardError(
+        'AUTHENTICATION_FAILED',
+        'The DPoP proof does not fit this request. Make a new one for each request.',
+        challenge('DPoP', 'error="invalid_dpop_proof"', 'error_description="the proof does not fit"'),
       ),
     scope: (scheme: string, needed: string[]) =>
       new GuardError(
@@ -175,9 +213,9 @@ function unavailable(): GuardError {
 }
 
 /** Asks the authority about one token (RFC 7662). @throws GuardError UNAVAILABLE */
-async function introspect(issuer: string, credentials: Credentials, token: string): Promise<boolean> {
+async function introspect(base: string, credentials: Credentials, token: string): Promise<boolean> {
   try {
-    const response = await fetch(`${issuer}/oauth/introspect`, {
+    const response = await fetch(`${base}/oauth/introspect`, {
       method: 'POST',
       headers: { authorization: basic(credentials), 'content-type': 'application/x-www-form-urlencoded' },
       body: new URLSearchParams({ token }).toString(),

@@ -15,33 +15,50 @@ export function sendGuardError(res: ServerResponse, error: GuardError): void {
 }
 
 /**
- * Puts a guard in front of a `node:http` handler; `req.session` is the live session.
+ * Puts a guard in front of a `node:http` handler; `req.session` is the live session. Its `signal` is this request's
+ * own, so that what listens to it goes when the response closes.
  * @param options.scope scopes that every request needs
  * @param options.origin the API's own origin as callers see it, which DPoP proofs name
+ * @param options.onError hears what the handler threw; the caller is told 500 and nothing more
  */
 export function protect(
   guard: Guard,
   handler: (req: GuardedRequest, res: ServerResponse) => unknown,
-  options: { scope?: string[]; origin?: string } = {},
+  options: { scope?: string[]; origin?: string; onError?: (error: unknown) => void } = {},
 ): RequestListener {
   return async (req, res) => {
     try {
-      const { authorization, dpop } = req.headers
+      // node:http keeps the first of two Authorization headers; we want neither of them.
+      const { authorization, dpop } = req.headersDistinct
       const session = await guard.check({
-        authorization,
-        dpop: [dpop].flat().join(','),
+        authorization: authorization?.join(', '),
+        dpop: dpop?.join(', '),
         method: req.method,
         url: `${options.origin ?? `http://${req.headers.host}`}${req.url}`,
         scope: options.scope,
       })
-      await handler(Object.assign(req, { session }), res)
+      const own = { ...session, signal: signalOf(session, res) }
+      await handler(Object.assign(req, { session: own }), res)
     } catch (error) {
       if (res.headersSent) res.destroy()
       else if (error instanceof GuardError) sendGuardError(res, error)
       else {
-        res.writeHead(500, { 'content-type': 'application/json' })
+        res.writeHead(500, { 'content-type': 'application/json', 'cache-control': 'no-store' })
         res.end('{"error":"Something went wrong here.","code":"INTERNAL"}')
       }
+      if (!(error instanceof GuardError)) options.onError?.(error)
     }
   }
+}
+
+/** Follows the session's signal until the response closes: a listener there for each request would pile up. */
+function signalOf({ signal }: GuardSession, res: ServerResponse): AbortSignal {
+  const own = new AbortController()
+  const end = () => own.abort(signal.reason)
+  if (signal.aborted) end()
+  // Who hung up while the token was checked will not close again.
+  if (signal.aborted || res.closed) return own.signal
+  signal.addEventListener('abort', end, { once: true })
+  res.once('close', () => signal.removeEventListener('abort', end))
+  return own.signal
 }

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { GuardError } from './errors.ts'
 
 /** One revocation, as a guard has to know it. */
@@ -21,11 +22,15 @@ export type RevocationView = {
   apply(record: RevocationRecord): boolean
   /** Why this token is dead, or nothing while it lives. */
   dead(token: { sid: string; jti: string }): Verdict
-  /** Aborts when this token or its session dies; its reason is a GuardError that says why. */
+  /**
+   * Aborts when this token or its session dies; its reason is a GuardError AUTHENTICATION_FAILED with `reason`. A
+   * stream may outlive its token (`exp`, in seconds), so a signal is kept for as long as somebody listens to it:
+   * take the listener off when the stream closes.
+   */
   signal(token: { sid: string; jti: string; exp: number }): AbortSignal
   /** Hears each record once; returns how to stop. */
   onApply(listener: (record: RevocationRecord) => void): () => void
-  /** Forgets what can no longer matter. @param now the time in ms */
+  /** Forgets what can no longer matter: old records, signals of expired tokens. @param now the time in ms */
   sweep(now: number): void
   readonly seq: number
   readonly size: number
@@ -34,7 +39,8 @@ export type RevocationView = {
 /** Kept this long after the last token has expired, in seconds: clocks differ. */
 const LINGER = 60
 
-type Watched = { controllers: Map<string, AbortController>; exp: number }
+/** The signals of one session, by `jti`. */
+type Watched = Map<string, { controller: AbortController; exp: number }>
 
 /** An empty view. */
 export function createRevocationView(): RevocationView {
@@ -45,13 +51,13 @@ export function createRevocationView(): RevocationView {
   let seq = 0
 
   function abort({ sid, jti, reason }: RevocationRecord) {
-    const { controllers } = watched.get(sid) ?? { controllers: new Map<string, AbortController>() }
-    for (const [token, controller] of controllers) {
+    const signals: Watched = watched.get(sid) ?? new Map()
+    for (const [token, { controller }] of signals) {
       if (jti !== undefined && jti !== token) continue
-      controllers.delete(token)
+      signals.delete(token)
       controller.abort(ended(reason))
     }
-    if (controllers.size === 0) watched.delete(sid)
+    if (signals.size === 0) watched.delete(sid)
   }
   function dead({ sid, jti }: { sid: string; jti: string }): Verdict {
     const record = sessions.get(sid) ?? tokens.get(jti)
@@ -77,11 +83,10 @@ export function createRevocationView(): RevocationView {
     signal(token) {
       const verdict = dead(token)
       if (verdict) return AbortSignal.abort(ended(verdict.reason))
-      const entry = watched.get(token.sid) ?? { controllers: new Map<string, AbortController>(), exp: 0 }
-      const controller = entry.controllers.get(token.jti) ?? new AbortController()
-      entry.controllers.set(token.jti, controller)
-      entry.exp = Math.max(entry.exp, token.exp)
-      watched.set(token.sid, entry)
+      const signals: Watched = watched.get(token.sid) ?? new Map()
+      const { controller } = signals.get(token.jti) ?? { controller: new AbortController() }
+      signals.set(token.jti, { controller, exp: token.exp })
+      watched.set(token.sid, signals)
       return controller.signal
     },
     onApply(listener) {
@@ -93,7 +98,12 @@ export function createRevocationView(): RevocationView {
       for (const records of [sessions, tokens]) {
         for (const [key, { exp }] of records) if (exp < before) records.delete(key)
       }
-      for (const [sid, { exp }] of watched) if (exp < before) watched.delete(sid)
+      for (const [sid, signals] of watched) {
+        for (const [jti, { controller, exp }] of signals) {
+          if (exp < before && !isListenedTo(controller.signal)) signals.delete(jti)
+        }
+        if (signals.size === 0) watched.delete(sid)
+      }
     },
     get seq() {
       return seq
@@ -102,6 +112,10 @@ export function createRevocationView(): RevocationView {
       return sessions.size + tokens.size
     },
   }
+}
+
+function isListenedTo(signal: AbortSignal): boolean {
+  return getEventListeners(signal, 'abort').length > 0
 }
 
 function ended(reason: string): GuardError {
