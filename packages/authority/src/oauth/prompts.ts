@@ -36,14 +36,19 @@ export function promptPolicy(authority: Authority) {
   const { base, Check } = interactionPolicy
   const prompts = base()
   prompts.get('login')?.checks.add(
-    new Check('session_ended', 'a session of this browser has ended, sign in again', async (ctx) => {
-      const { session, result } = ctx.oidc
-      if (!session?.accountId) return Check.NO_NEED_TO_PROMPT
-      const ended = await endedHere(authority, ctx)
-      if (!result?.login) return ended.length > 0 ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT
-      for (const clientId of ended) delete session.authorizations?.[clientId]
-      return Check.NO_NEED_TO_PROMPT
-    }),
+    new Check(
+      'session_ended',
+      'a session of this browser has ended, sign in again',
+      'login_required',
+      async (ctx) => {
+        const { session, result } = ctx.oidc
+        if (!session?.accountId) return Check.NO_NEED_TO_PROMPT
+        const ended = await endedHere(authority, ctx)
+        if (!result?.login) return ended.length > 0 ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT
+        for (const clientId of ended) delete session.authorizations?.[clientId]
+        return Check.NO_NEED_TO_PROMPT
+      },
+    ),
   )
   return prompts
 }

@@ -1,10 +1,5 @@
 import type { EventEmitter } from 'node:events'
-import type {
-  ClientMetadata,
-  Configuration,
-  KoaContextWithOIDC,
-  Provider as ProviderType,
-} from 'oidc-provider'
+import type { ClientMetadata, Configuration, KoaContextWithOIDC } from 'oidc-provider'
 import type { Authority, MountedProvider } from '../authority.ts'
 import type { ResourceConfig } from '../config.ts'
 import { errorPage } from '../pages/error.ts'
@@ -117,16 +112,7 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
       url: async (_ctx, interaction) => `/interaction/${interaction.uid}`,
       policy: promptPolicy(authority),
     },
-    discovery: {
-      revocation_endpoint: `${config.issuer}${ROUTES.revocation}`,
-      introspection_endpoint: `${config.issuer}${ROUTES.introspection}`,
-      userinfo_endpoint: `${config.issuer}${ROUTES.userinfo}`,
-      revocation_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
-      introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
-      dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519'],
-      scopes_supported: [...OIDC_SCOPES, ...config.resources.flatMap((one) => Object.keys(one.scopes))],
-      protected_resources: config.resources.map((one) => one.resource),
-    },
+    discovery: metadata(authority),
     clientBasedCORS: () => false,
     renderError: async (ctx, out) => {
       ctx.type = 'html'
@@ -136,6 +122,20 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
         code: out.error,
       })
     },
+  }
+}
+
+/** What the metadata (RFC 8414) says beyond what the library knows of. */
+function metadata({ config }: Authority): Configuration['discovery'] {
+  return {
+    revocation_endpoint: `${config.issuer}${ROUTES.revocation}`,
+    introspection_endpoint: `${config.issuer}${ROUTES.introspection}`,
+    userinfo_endpoint: `${config.issuer}${ROUTES.userinfo}`,
+    revocation_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
+    introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519'],
+    scopes_supported: [...OIDC_SCOPES, ...config.resources.flatMap((one) => Object.keys(one.scopes))],
+    protected_resources: config.resources.map((one) => one.resource),
   }
 }
 

@@ -1,0 +1,63 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { type AuditEvent, type AuditRecord, CHAIN_START, link } from '../../domain/audit.ts'
+import type { LoggedRevocation, Revocation } from '../../domain/revocation.ts'
+import type { AuditFilter } from '../store.ts'
+
+/**
+ * The revocation log and the audit chain. Their heads are held in memory while no other process writes;
+ * `refreshHeads` reads them again when one did, or after a rollback.
+ */
+export function openLog(db: DatabaseSync) {
+  const heads = { seq: 0, audit: { n: 0, hash: CHAIN_START }, dataVersion: -1 }
+  const dataVersion = db.prepare('PRAGMA data_version')
+  const lastSeq = db.prepare('SELECT max(seq) AS seq FROM revocations')
+  const lastAudit = db.prepare('SELECT n, hash FROM audit ORDER BY n DESC LIMIT 1')
+  const insertRevocation = db.prepare('INSERT INTO revocations (seq, at, body) VALUES (?, ?, ?)')
+  const selectRevocations = db.prepare(
+    'SELECT body FROM revocations WHERE seq > ? AND at >= ? ORDER BY seq LIMIT ?',
+  )
+  const insertAudit = db.prepare(
+    'INSERT INTO audit (n, at, event, sub, sid, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  )
+  const selectAudit = db.prepare(
+    `SELECT n, body, hash FROM audit WHERE n > ? AND (? IS NULL OR event = ?)
+     AND (? IS NULL OR sub = ?) AND (? IS NULL OR sid = ?) ORDER BY n LIMIT ?`,
+  )
+  return {
+    /** Whether another process has written since the last look. */
+    refreshHeads(force = false): boolean {
+      const { data_version: version } = dataVersion.get() as { data_version: number }
+      if (!force && version === heads.dataVersion) return false
+      heads.dataVersion = version
+      heads.seq = (lastSeq.get() as { seq: number | null }).seq ?? 0
+      const last = lastAudit.get() as { n: number; hash: string } | undefined
+      heads.audit = last ? { n: last.n, hash: last.hash } : { n: 0, hash: CHAIN_START }
+      return !force
+    },
+    head: () => ({ seq: heads.seq, records: heads.audit.n }),
+
+    logRevocation(revocation: Revocation): LoggedRevocation {
+      const logged = { ...revocation, seq: heads.seq + 1 }
+      insertRevocation.run(logged.seq, logged.at, JSON.stringify(logged))
+      heads.seq = logged.seq
+      return logged
+    },
+    revocations(after: number, since: number, limit: number): LoggedRevocation[] {
+      const rows = selectRevocations.all(after, since, limit) as { body: string }[]
+      return rows.map((row) => JSON.parse(row.body) as LoggedRevocation)
+    },
+
+    appendAudit(event: AuditEvent) {
+      const { n, hash, ...body } = link(heads.audit, event)
+      insertAudit.run(n, body.at, body.event, body.sub ?? null, body.sid ?? null, JSON.stringify(body), hash)
+      heads.audit = { n, hash }
+    },
+    audit(filter: AuditFilter): AuditRecord[] {
+      const { after = 0, event = null, sub = null, sid = null, limit } = filter
+      const rows = selectAudit.all(after, event, event, sub, sub, sid, sid, limit)
+      return rows.map(
+        (row) => ({ ...JSON.parse(row.body as string), n: row.n, hash: row.hash }) as AuditRecord,
+      )
+    },
+  }
+}
