@@ -45,10 +45,10 @@ export function cors(origins: Origins, req: IncomingMessage, res: ServerResponse
   }
   if (req.method !== 'OPTIONS') return false
   if (allowed) {
-    res.setHeader('access-control-allow-methods', 'GET, POST, DELETE')
+    res.setHeader('access-control-allow-methods', 'GET, POST, PUT, DELETE')
     res.setHeader(
       'access-control-allow-headers',
-      'Authorization, Content-Type, DPoP, Prefer, MCP-Protocol-Version',
+      'Authorization, Content-Type, DPoP, Prefer, MCP-Protocol-Version, Mcp-Method, Mcp-Name',
     )
     res.setHeader('access-control-max-age', '600')
   }

@@ -58,10 +58,23 @@ function open({ path, policy, exclusive }: StoreOptions) {
   if (exclusive) holdAlone(`${path}.lock`)
   const database = new DatabaseSync(path, { timeout: 2_000 })
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;')
+  refuseUnlessDurable(database)
   migrate(database)
   const opened: Tables = openTables(database)
   opened.refreshHeads(true)
   return { db: database, tables: opened, policy }
+}
+
+/** Every answer rests on these two; a file system that can't do WAL would say so only here. */
+function refuseUnlessDurable(database: DatabaseSync) {
+  const { journal_mode: journal } = database.prepare('PRAGMA journal_mode').get() as { journal_mode: string }
+  const { synchronous } = database.prepare('PRAGMA synchronous').get() as { synchronous: number }
+  const FULL = 2
+  if (journal !== 'wal' || synchronous !== FULL) {
+    throw new Error(
+      'the data directory is on a file system that can’t keep SQLite’s WAL; name another with --data',
+    )
+  }
 }
 
 /** Two authorities on one file would each miss what the other revokes. The lock goes when the process does. */
