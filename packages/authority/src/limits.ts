@@ -16,6 +16,8 @@ export type Limits = {
   signInAccount: Budget
   /** Refused revocations from one address: a genuine one costs nothing, so logging out stays possible. */
   badRevocation: Budget
+  /** Authorization requests from one address: each leaves a record for a while. */
+  authorization: Budget
   /** Client registrations from one address. */
   registration: Budget
   /** Sign-in flows that agents start, from one address. */
@@ -72,6 +74,7 @@ export function createLimits(now: () => number): Limits {
     signInAddress: createBudget(30, 2_000, now),
     signInAccount: createBudget(20, 60_000, now),
     badRevocation: createBudget(60, 1_000, now),
+    authorization: createBudget(600, 500, now),
     registration: createBudget(20, 30_000, now),
     flows: createBudget(60, 2_000, now),
   }

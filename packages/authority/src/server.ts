@@ -65,8 +65,12 @@ export function createListener(authority: Authority, feed: Feed): RequestListene
     delete req.headers['x-forwarded-host']
     // It leaves CORS alone where it sees that somebody decided already.
     res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
-    if (req.url?.startsWith(ROUTES.registration) && req.method === 'POST') {
-      authority.limits.registration.spend(addressOf(req, trustProxy))
+    const { limits } = authority
+    const address = addressOf(req, trustProxy)
+    const path = (req.url ?? '').split('?', 1)[0]
+    if (path === ROUTES.registration && req.method === 'POST') limits.registration.spend(address)
+    if (path === ROUTES.authorization || path === ROUTES.pushed_authorization_request) {
+      limits.authorization.spend(address)
     }
     await authority.provider().handle(req, res)
   }

@@ -213,6 +213,19 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
       )
     })
 
+    it('kept-for-ever: records that have expired are forgotten, the others stay', async () => {
+      const seconds = NOW / 1000
+      const records = [
+        put('old', { expiresAt: seconds - 1 }),
+        put('new', { expiresAt: seconds + 60 }),
+        put('lasting'),
+      ]
+      await store.transact({ kind: 'write', records, audit: [], at: NOW })
+      await store.transact({ kind: 'write', records: [], audit: [], at: NOW + 60_000 })
+      const left = await store.read({ kind: 'records', model: 'Code' })
+      assert.deepEqual(left.map((record) => record.id).sort(), ['lasting', 'new'])
+    })
+
     it('account-twice: an e-mail has one account, whatever its case', async () => {
       const account = { sub: '1', email: 'Ann@example.com', name: 'Ann', password: 'x', createdAt: NOW }
       const audit = { event: 'account.created' as const, at: NOW, actor: 'test' }

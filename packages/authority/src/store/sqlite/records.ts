@@ -34,10 +34,8 @@ export function openRecords(db: DatabaseSync) {
     deleteRecord(model: string, id: string) {
       remove.run(model, id)
     },
-    /** Forgets up to `limit` records that expired before `before` (s). */
-    forgetExpired(before: number, limit: number) {
-      forget.run(before, limit)
-    },
+    /** Forgets up to `limit` records that expired before `before` (s); how many there were. */
+    forgetExpired: (before: number, limit: number) => Number(forget.run(before, limit).changes),
   }
 }
 

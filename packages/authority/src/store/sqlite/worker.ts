@@ -143,8 +143,9 @@ function inOneTransaction(jobs: Job[]): unknown[] {
 function forgetNowAndThen(jobs: Job[]) {
   for (const { transaction } of jobs) {
     if (transaction?.kind !== 'write' || transaction.at - lastForgotten < FORGET_EVERY) continue
-    lastForgotten = transaction.at
-    tables.forgetExpired(Math.floor(transaction.at / 1000), FORGET_AT_ONCE)
+    const forgotten = tables.forgetExpired(Math.floor(transaction.at / 1000), FORGET_AT_ONCE)
+    // A full sweep says that there are more: the next batch goes on.
+    lastForgotten = forgotten === FORGET_AT_ONCE ? 0 : transaction.at
   }
 }
 
