@@ -1,4 +1,5 @@
 import { RescindError } from './errors.ts'
+import { networkOf } from './http/address.ts'
 
 /** A budget for each key (an address, an account): `burst` at once, then one more every `refillMs`. */
 export type Budget = {
@@ -68,14 +69,23 @@ export function createBudget(burst: number, refillMs: number, now: () => number)
   }
 }
 
+/** A budget for each network that requests come from. */
+function byNetwork(budget: Budget): Budget {
+  return {
+    spend: (address) => budget.spend(networkOf(address)),
+    check: (address) => budget.check(networkOf(address)),
+    refund: (address) => budget.refund(networkOf(address)),
+  }
+}
+
 /** The budgets of an authority. */
 export function createLimits(now: () => number): Limits {
   return {
-    signInAddress: createBudget(30, 2_000, now),
+    signInAddress: byNetwork(createBudget(30, 2_000, now)),
     signInAccount: createBudget(20, 60_000, now),
-    badRevocation: createBudget(60, 1_000, now),
-    authorization: createBudget(600, 500, now),
-    registration: createBudget(20, 30_000, now),
-    flows: createBudget(60, 2_000, now),
+    badRevocation: byNetwork(createBudget(60, 1_000, now)),
+    authorization: byNetwork(createBudget(600, 500, now)),
+    registration: byNetwork(createBudget(20, 30_000, now)),
+    flows: byNetwork(createBudget(60, 2_000, now)),
   }
 }

@@ -22,7 +22,7 @@ export const revokeInput = z.strictObject({
  * @throws RescindError VALIDATION_ERROR, naming the field and what it may be, never what was sent
  */
 export function validate<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> {
-  const result = schema.safeParse(value)
+  const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return result.data
   const [issue] = result.error.issues
   const field = issue?.path.join('.') ?? ''
