@@ -93,6 +93,13 @@ describe('signing in', () => {
 
   it('serves pages that no script and no frame can touch', async () => {
     const { page } = await start()
+    const html = { accept: 'text/html' }
+    const refused = await fetch(`${authority.issuer}/oauth/authorize?client_id=nobody`, { headers: html })
+    assert.equal(refused.status, 400)
+    assert.match(
+      refused.headers.get('content-security-policy') ?? '',
+      /default-src 'none'.*frame-ancestors 'none'/,
+    )
     const response = await fetch(page.url)
     const policy = response.headers.get('content-security-policy') ?? ''
     assert.match(policy, /default-src 'none'/)

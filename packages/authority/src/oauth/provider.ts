@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events'
 import type { ClientMetadata, Configuration, KoaContextWithOIDC } from 'oidc-provider'
 import type { Authority, MountedProvider } from '../authority.ts'
 import type { ResourceConfig } from '../config.ts'
+import { PAGE_HEADERS } from '../http/respond.ts'
 import { errorPage } from '../pages/error.ts'
 import { confirmSignOutPage, signedOutPage } from '../pages/signed-out.ts'
 import { createAdapter } from './adapter.ts'
@@ -115,6 +116,7 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
     discovery: metadata(authority),
     clientBasedCORS: () => false,
     renderError: async (ctx, out) => {
+      ctx.set(PAGE_HEADERS)
       ctx.type = 'html'
       ctx.body = await errorPage({
         title: 'This sign-in can’t go on',
@@ -152,10 +154,12 @@ function features(authority: Authority): Configuration['features'] {
     rpInitiatedLogout: {
       enabled: true,
       logoutSource: async (ctx, form) => {
+        ctx.set(PAGE_HEADERS)
         ctx.type = 'html'
         ctx.body = await confirmSignOutPage({ form, host: new URL(config.issuer).host })
       },
       postLogoutSuccessSource: async (ctx) => {
+        ctx.set(PAGE_HEADERS)
         ctx.type = 'html'
         ctx.body = await signedOutPage({ clientName: ctx.oidc.client?.clientName })
       },
