@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { GuardError } from './errors.ts'
 import type { RevocationRecord, RevocationView } from './view.ts'
 
 export type Credentials = { clientId: string; clientSecret: string }
@@ -50,6 +51,7 @@ export function followFeed(options: {
         redirect: 'error',
         signal: AbortSignal.any([closing.signal, silence.signal]),
       })
+      if (response.status === 401 || response.status === 403) throw refusedBy(url)
       if (response.status !== 200 || !response.body) throw new Error(`the feed answered ${response.status}`)
       let ready = false
       for await (const line of lines(response.body)) {
@@ -80,6 +82,11 @@ export function followFeed(options: {
 
   void keepTrying(connectOnce, closing.signal, options.onError)
   return { close }
+}
+
+function refusedBy(url: string): GuardError {
+  const mend = 'check `credentials` against the `resources` in the configuration of the authority'
+  return new GuardError('CONFIGURATION', `${new URL(url).origin} does not know this API: ${mend}.`)
 }
 
 /** @param once tries, and calls `heard` when all is well, after which waiting starts small again */

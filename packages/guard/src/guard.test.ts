@@ -52,6 +52,13 @@ afterEach(async () => {
 })
 
 describe('the guard', () => {
+  it('says at the start when the authority does not know its credentials', async () => {
+    const wrong = start({ credentials: { ...CREDENTIALS, clientSecret: 'another' } })
+    const error = await refusal(wrong.ready())
+    assert.equal(error.code, 'CONFIGURATION')
+    assert.match(error.message, /does not know this API: check `credentials`/)
+  })
+
   it('lets a live token through without asking anyone about it', async () => {
     await start().ready()
     const session = await guard.check({ ...bearer(await peer.token()), scope: ['notes:read'] })

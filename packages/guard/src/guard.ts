@@ -24,7 +24,10 @@ export type GuardRequest = {
 }
 
 export type Guard = {
-  /** Resolves once the guard knows every revocation that can matter. */
+  /**
+   * Resolves once the guard knows every revocation that can matter.
+   * @throws GuardError CONFIGURATION when the authority does not know the credentials
+   */
   ready(): Promise<void>
   /**
    * Whether a request may go on, decided here, without asking anyone.
@@ -133,9 +136,13 @@ export function createGuard(options: GuardOptions): Guard {
 /** Follows the feed, and knows how long ago it was last heard, in ms; infinitely long, before it is ready. */
 function listen(base: string, options: GuardOptions, view: RevocationView, ticks: () => number) {
   let becomeReady = () => {}
-  const ready = new Promise<void>((resolve) => {
+  let giveUp: (error: GuardError) => void = () => {}
+  const ready = new Promise<void>((resolve, reject) => {
     becomeReady = resolve
+    giveUp = reject
   })
+  // Who does not wait for it hears of it by `onError`.
+  ready.catch(() => {})
   let heardAt = -Infinity
   const { close } = followFeed({
     url: `${base}/feed`,
@@ -145,7 +152,10 @@ function listen(base: string, options: GuardOptions, view: RevocationView, ticks
     onHeard: () => {
       heardAt = ticks()
     },
-    onError: options.onError,
+    onError: (error) => {
+      if (error instanceof GuardError) giveUp(error)
+      options.onError?.(error)
+    },
   })
   return { ready, close, silentFor: () => ticks() - heardAt }
 }

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
+import { basic } from '../src/feed.ts'
 import type { RevocationRecord } from '../src/view.ts'
 
 /* An authority as small as the guard's tests need one: its keys, its feed, its introspection, over real HTTP. */
@@ -83,6 +84,7 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
     if (pathname === '/oauth/introspect')
       return res.writeHead(peer.introspectStatus).end(JSON.stringify({ active: peer.active }))
     if (pathname !== '/feed' || peer.feed === 'refused') return res.writeHead(503).end()
+    if (req.headers.authorization !== basic(CREDENTIALS)) return res.writeHead(401).end()
     feeds.add(res)
     res.on('close', () => feeds.delete(res))
     res.writeHead(200, { 'content-type': 'application/x-ndjson' })

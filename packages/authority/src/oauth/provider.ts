@@ -100,14 +100,7 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
       short: cookie,
     },
     features: features(authority),
-    findAccount: async (_ctx, sub) => {
-      const account = await readInUnit(store, { kind: 'account-by-sub', sub })
-      if (!account) return undefined
-      return {
-        accountId: sub,
-        claims: async () => ({ sub, name: account.name, email: account.email, email_verified: false }),
-      }
-    },
+    findAccount: (_ctx, sub) => findAccount(authority, sub),
     loadExistingGrant: (ctx) => loadGrant(authority, ctx, firstParty),
     interactions: {
       url: async (_ctx, interaction) => `/interaction/${interaction.uid}`,
@@ -125,6 +118,13 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
       })
     },
   }
+}
+
+async function findAccount({ store }: Authority, sub: string) {
+  const account = await readInUnit(store, { kind: 'account-by-sub', sub })
+  if (!account) return undefined
+  const { name, email } = account
+  return { accountId: sub, claims: async () => ({ sub, name, email, email_verified: false }) }
 }
 
 /** What the metadata (RFC 8414) says beyond what the library knows of. */
