@@ -119,7 +119,10 @@ describe('authorization codes', () => {
       'https://app.example.evil.example/callback',
       'http://app.example/callback',
     ]) {
-      const page = await createBrowser().open(`${(await app.begin({ redirect_uri })).url}`, /\.example/)
+      const page = await createBrowser().open(
+        `${(await app.begin({ redirect_uri })).url}`,
+        /^https?:\/\/[^/]*\.example\//,
+      )
       assert.equal(page.status, 400, redirect_uri)
       assert.ok(page.url.startsWith(authority.issuer))
     }
@@ -248,14 +251,13 @@ describe('authorization codes', () => {
       options,
     )
     const expected = { expectedNonce: 'the-nonce', requireIdToken: true }
-    const kept = response.clone()
     const tokens = await oauth.processAuthorizationCodeResponse(
       app.as,
       { client_id: 'app' },
       response,
       expected,
     )
-    await oauth.validateApplicationLevelSignature(app.as, kept, options)
+    await oauth.validateApplicationLevelSignature(app.as, response, options)
     const claims = oauth.getValidatedIdTokenClaims(tokens)
     assert.equal(claims?.aud, 'app')
     assert.equal(claims?.sub, claimsOf(tokens.access_token).sub)

@@ -91,6 +91,7 @@ describe('what the authority tells', () => {
     const claims = await validate(tokens.access_token, API)
     assert.equal(claims.iss, authority.issuer)
     assert.equal(claims.client_id, 'app')
+    assert.ok(typeof claims.sid === 'string' && typeof claims.auth_time === 'number')
     assert.equal(claims.scope, 'openid notes:read')
     assert.equal(claims.exp - claims.iat, tokens.expires_in)
     const { status_list: place } = claims.status as { status_list: { idx: number; uri: string } }
@@ -124,8 +125,9 @@ describe('what the authority tells', () => {
     assert.deepEqual(await backend.introspect(`${mine.logout_ticket}`), silent)
   })
 
-  it('introspection: a used refresh token, a revoked session and an expired token are inactive', async () => {
+  it('introspection: a used refresh token, a revoked session and an expired token are inactive', async (t) => {
     const own = await startTestAuthority()
+    t.after(() => own.stop())
     const settings = { client: { client_id: 'backend' }, auth: BACKEND_AUTH }
     const client = await createRelyingParty(own.issuer, settings)
     const [kept, ended] = [await client.signIn(), await client.signIn()]
@@ -142,7 +144,6 @@ describe('what the authority tells', () => {
     own.advance(600_000)
     assert.deepEqual(await client.introspect(next.access_token), { active: false }, 'expired')
     assert.equal((await client.introspect(next.refresh_token)).active, true)
-    await own.stop()
   })
 
   it('introspection is for those who can prove who they are', async () => {

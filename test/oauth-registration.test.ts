@@ -63,10 +63,8 @@ describe('dynamic client registration', () => {
     assert.equal((await app.introspect(tokens.access_token)).active, true)
     const bare = await refresh(authority.issuer, `${tokens.refresh_token}`, client.client_id)
     assert.equal(bare.status, 401)
-    for (const auth of [oauth.ClientSecretBasic('another secret'), oauth.ClientSecretPost(secret)]) {
-      const wrong = await connect(auth)
-      assert.match(await errorOf(wrong.refresh(tokens.refresh_token)), /invalid_client|WWW-Authenticate/)
-    }
+    const wrong = await connect(oauth.ClientSecretBasic('another secret'))
+    assert.equal(await errorOf(wrong.refresh(tokens.refresh_token)), 'invalid_client')
     assert.equal((await app.refresh(tokens.refresh_token)).token_type, 'bearer')
   })
 
@@ -83,24 +81,30 @@ describe('dynamic client registration', () => {
       [{ ...PUBLIC, grant_types: ['password'] }, 'invalid_client_metadata'],
       [{ ...PUBLIC, token_endpoint_auth_method: 'tls_client_auth' }, 'invalid_client_metadata'],
     ] as [Record<string, unknown>, string][]) {
-      assert.equal(await errorOf(register(metadata)), error, JSON.stringify(metadata))
+      assert.equal(await errorOf(register(metadata as typeof PUBLIC)), error, JSON.stringify(metadata))
     }
   })
 
   it('its own token reads and removes a client, no other does (RFC 7592)', async () => {
-    const [mine, other] = [await register(PUBLIC), await register(PUBLIC)]
+    const [mine, other, third] = [await register(PUBLIC), await register(PUBLIC), await register(PUBLIC)]
     const uri = `${mine.registration_client_uri}`
     const read = await fetch(uri, bearer(mine.registration_access_token))
     assert.equal(read.status, 200)
     const shown = (await read.json()) as oauth.Client
     assert.deepEqual([shown.client_id, shown.client_name], [mine.client_id, 'A new app'])
-    for (const init of [{}, bearer('nonsense'), bearer(other.registration_access_token)]) {
-      for (const method of ['GET', 'DELETE']) {
-        assert.equal((await fetch(uri, { ...init, method })).status, 401)
-      }
+    for (const [method, token] of [
+      ['GET', 'nonsense'],
+      ['DELETE', 'nonsense'],
+      ['GET', other.registration_access_token],
+      ['DELETE', third.registration_access_token],
+    ] as const) {
+      assert.equal((await fetch(uri, { ...bearer(token), method })).status, 401)
     }
+    assert.equal((await fetch(uri)).status, 401, 'no token at all')
     const builtIn = `${as.registration_endpoint}/app`
-    assert.equal((await fetch(builtIn, bearer(mine.registration_access_token))).status, 401)
+    const burglar = await register(PUBLIC)
+    const theft = { ...bearer(burglar.registration_access_token), method: 'DELETE' }
+    assert.equal((await fetch(builtIn, theft)).status, 401)
 
     const app = await createRelyingParty(authority.issuer, { client: mine })
     const tokens = await app.signIn()
@@ -110,34 +114,30 @@ describe('dynamic client registration', () => {
     assert.equal(await errorOf(app.refresh(tokens.refresh_token)), 'invalid_client')
     const page = await createBrowser().open((await app.begin()).url.href, DONE)
     assert.equal(page.status, 400, 'it can’t sign anybody in')
-    assert.equal(
-      (await fetch(`${other.registration_client_uri}`, bearer(other.registration_access_token))).status,
-      200,
-    )
   })
 
-  it('a registration survives a restart', async () => {
+  it('a registration survives a restart', async (t) => {
     const own = await startTestAuthority()
+    t.after(() => own.stop())
     const response = await post(`${own.issuer}/oauth/register`, PUBLIC)
     const client = (await response.json()) as oauth.Client
     await own.restart()
     const app = await createRelyingParty(own.issuer, { client })
     assert.equal(await lives(own.issuer, (await app.signIn()).access_token), true)
-    await own.stop()
   })
 
-  it('an address registers only so many, and a closed authority none', async () => {
+  it('an address registers only so many, and a closed authority none', async (t) => {
     const own = await startTestAuthority()
+    t.after(() => own.stop())
     const statuses: number[] = []
     for (let i = 0; i < 21; i++) statuses.push((await post(`${own.issuer}/oauth/register`, PUBLIC)).status)
     assert.deepEqual(statuses, [...Array(20).fill(201), 429])
     own.advance(60_000)
     assert.equal((await post(`${own.issuer}/oauth/register`, PUBLIC)).status, 201)
-    await own.stop()
 
     const closed = await startTestAuthority({ registration: { open: false } })
+    t.after(() => closed.stop())
     assert.equal((await post(`${closed.issuer}/oauth/register`, PUBLIC)).status, 404)
     assert.equal((await createRelyingParty(closed.issuer)).as.registration_endpoint, undefined)
-    await closed.stop()
   })
 })
