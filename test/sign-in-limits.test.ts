@@ -40,7 +40,7 @@ describe('guessing a password', () => {
   }
   /** How often a guess is answered before it is refused for being one too many. */
   async function answered(guess: (n: number) => Promise<Response>): Promise<number> {
-    for (let n = 0; n < 60; n++) {
+    for (let n = 0; n < 100; n++) {
       const response = await guess(n)
       await response.arrayBuffer()
       if (response.status === 429) {
@@ -49,7 +49,7 @@ describe('guessing a password', () => {
       }
       assert.equal(response.status, 401)
     }
-    throw new Error('sixty guesses were all answered')
+    throw new Error('a hundred guesses were all answered')
   }
 
   it('one account, from many addresses: it is the account that is slowed down', async () => {
@@ -57,7 +57,7 @@ describe('guessing a password', () => {
     for (let i = 0; i < 3; i++) at.set(i, await open(`192.0.2.${i}`))
     const guess = (n: number) => at.get(n % 3)?.(PERSON.email, `guess ${n}`) as Promise<Response>
     const tries = await answered(guess)
-    assert.ok(tries >= 5 && tries <= 20, `${tries} guesses`)
+    assert.ok(tries >= 5 && tries <= 22, `${tries} guesses`)
     const elsewhere = await open('192.0.2.99')
     assert.equal((await elsewhere(PERSON.email.toUpperCase(), 'x')).status, 429, 'written otherwise')
     assert.equal((await elsewhere(PERSON.email, PERSON.password)).status, 429)
@@ -68,8 +68,11 @@ describe('guessing a password', () => {
 
   it('many accounts, from one address: it is the address that is slowed down', async () => {
     const here = await open('198.51.100.1')
+    const began = performance.now()
     const tries = await answered((n) => here(`somebody-${n}@example.com`, 'a common password'))
-    assert.ok(tries >= 20 && tries <= 30, `${tries} guesses`)
+    // One more every two seconds, however slow this machine is.
+    const most = 30 + Math.ceil((performance.now() - began) / 2_000)
+    assert.ok(tries >= 20 && tries <= most, `${tries} guesses`)
     assert.equal((await here(BOB.email, BOB.password)).status, 429)
     const elsewhere = await open('198.51.100.2')
     assert.equal((await elsewhere(BOB.email, BOB.password)).status, 303)

@@ -37,6 +37,7 @@ function explain(error: unknown): string {
   return (error as Error).stack ?? message
 }
 
+process.umask(0o077)
 try {
   const { values } = parseArgs({ options })
   const stack = await startStack(values)

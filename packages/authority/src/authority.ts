@@ -12,7 +12,10 @@ import type { Limits } from './limits.ts'
 import type { Store } from './store/store.ts'
 
 /** The web origins of registered clients. */
-export type Origins = { add(redirectUris: readonly string[]): void; has(origin: string): boolean }
+export type Origins = {
+  add(redirectUris: readonly string[], ofConfiguration?: boolean): void
+  has(origin: string): boolean
+}
 
 export type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>
 

@@ -204,6 +204,10 @@ function print(line: string) {
   process.stdout.write(`${line}\n`)
 }
 
+// What we write is for this user only. A reader that has seen enough (`| head`) is no fault of ours.
+process.umask(0o077)
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+
 try {
   await run(process.argv.slice(2))
 } catch (error) {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import { DEFAULT_POLICY, type Policy } from './domain/policy.ts'
+import { DEFAULT_POLICY, MAX_ACCESS_TOKEN_TTL, type Policy } from './domain/policy.ts'
 
 const seconds = (text: string, fallback: number, max = 10 * 365 * 86_400) =>
   z.number().int(text).min(1, text).max(max, text).default(fallback)
@@ -46,7 +46,7 @@ const schema = z.strictObject({
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   tokens: z
     .strictObject({
-      accessTokenSeconds: seconds('1 to 3600 seconds', DEFAULT_POLICY.accessTokenTtl, 3600),
+      accessTokenSeconds: seconds('1 to 3600 seconds', DEFAULT_POLICY.accessTokenTtl, MAX_ACCESS_TOKEN_TTL),
       refreshGraceSeconds: z
         .number()
         .int()

@@ -24,6 +24,8 @@ import type { Store } from './store/store.ts'
 export type RunningAuthority = { authority: Authority; url: string; close(): Promise<void> }
 
 const SWEEP = 10_000
+/** A request that is not sent whole by then is cut off; looked at every two seconds. */
+const SERVER_LIMITS = { requestTimeout: 30_000, headersTimeout: 10_000, connectionsCheckingInterval: 2_000 }
 
 /** Opens the store of a data directory, and the key that its contents are sealed under. */
 export async function openData(config: Config, options: { exclusive: boolean }) {
@@ -138,7 +140,7 @@ async function startOn(
 }
 
 async function listen({ config, listener }: Authority): Promise<Server> {
-  const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, listener)
+  const server = createServer(SERVER_LIMITS, listener)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(config.port, config.host, resolve)

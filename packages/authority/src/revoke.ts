@@ -27,7 +27,6 @@ export async function revokeTokens(
   address: string,
 ): Promise<RevokedTokens> {
   const { limits } = authority
-  limits.badRevocation.check(address)
   try {
     const access = presentedAccess(await genuineAccessToken(authority, tokens.accessToken))
     const refresh =

@@ -23,6 +23,13 @@ import { logo } from './pages/logo.ts'
 import { stylesheet } from './pages/styles.ts'
 import { revokeEndpoint, sessionEndpoint } from './v1.ts'
 
+/** What a client may say of itself when it registers, in bytes. */
+const MAX_REGISTRATION = 8 * 1024
+
+/** Where the protocol library answers, to the letter. */
+const LIBRARY_PATHS =
+  /^\/(oauth\/(authorize(\/[\w-]{1,64})?|token|jwks|par|register(\/[\w.~:%-]{1,512})?|logout(\/confirm|\/success)?)|\.well-known\/(openid-configuration|oauth-authorization-server))$/
+
 type Endpoint = (req: IncomingMessage, res: ServerResponse, url: URL) => Promise<void> | void
 type Route = { methods: string[]; serve: Endpoint }
 
@@ -54,12 +61,14 @@ export function createListener(authority: Authority, feed: Feed): RequestListene
     if (step && (req.method === 'GET' ? !step[2] : req.method === 'POST' && step[2])) {
       return interactionEndpoint(authority, req, res, step.slice(1))
     }
-    if (!/^\/(oauth|\.well-known)\//.test(url.pathname)) return notFound(req, res)
-    await toLibrary(req, res)
+    // The library takes other spellings of its paths too; one is enough, and the budgets go by it.
+    if (!LIBRARY_PATHS.test(url.pathname)) return notFound(req, res)
+    req.url = url.pathname + url.search
+    await toLibrary(req, res, url.pathname)
   }
 
   /** The library builds its URLs from what the request says of itself, so the request says the issuer's. */
-  async function toLibrary(req: IncomingMessage, res: ServerResponse) {
+  async function toLibrary(req: IncomingMessage, res: ServerResponse, path: string) {
     req.headers.host = host
     req.headers['x-forwarded-proto'] = protocol.slice(0, -1)
     delete req.headers['x-forwarded-host']
@@ -67,8 +76,16 @@ export function createListener(authority: Authority, feed: Feed): RequestListene
     res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
     const { limits } = authority
     const address = addressOf(req, trustProxy)
-    const path = (req.url ?? '').split('?', 1)[0]
-    if (path === ROUTES.registration && req.method === 'POST') limits.registration.spend(address)
+    if (path === ROUTES.registration && req.method === 'POST') {
+      // Not under `> MAX`: a body without a length is refused as well.
+      if (!(Number(req.headers['content-length']) <= MAX_REGISTRATION)) {
+        throw new RescindError(
+          'PAYLOAD_TOO_LARGE',
+          `A registration may have at most ${MAX_REGISTRATION} bytes.`,
+        )
+      }
+      limits.registration.spend(address)
+    }
     if (path === ROUTES.authorization || path === ROUTES.pushed_authorization_request) {
       limits.authorization.spend(address)
     }

@@ -33,7 +33,8 @@ export async function verifyDpopProof(
     typeof jti === 'string' &&
     jti !== '' &&
     jti.length <= 256 &&
-    typeof iat === 'number' &&
+    Number.isSafeInteger(iat) &&
+    iat !== undefined &&
     Math.abs(expected.now / 1000 - iat) <= WINDOW &&
     htm === expected.method &&
     sameTarget(htu, expected.url) &&

@@ -61,6 +61,8 @@ export type GuardOptions = {
 const INTROSPECTION_TIMEOUT = 2_000
 const SWEEP = 10_000
 const MAX_PROOFS = 100_000
+/** A hundred requests a second, with one key. */
+const MAX_PROOFS_OF_KEY = 12_500
 const PROOF_LIFE = 125_000
 
 /**
@@ -96,8 +98,7 @@ export function createGuard(options: GuardOptions): Guard {
     const proof = await verifyDpopProof(dpop, { method, url, accessToken: token, now: now() }).catch(
       () => undefined,
     )
-    if (proof?.jkt !== claims.jkt || !proof || !proofs.first(`${proof.jkt} ${proof.jti}`))
-      throw refuse.proof()
+    if (proof?.jkt !== claims.jkt || !proof || !proofs.first(proof.jkt, proof.jti)) throw refuse.proof()
   }
   async function checkAlive(scheme: string, token: string, claims: AccessTokenClaims) {
     if (view.dead(claims)) throw refuse.invalid(scheme)
@@ -115,8 +116,12 @@ export function createGuard(options: GuardOptions): Guard {
       // A bound token without its proof is as good as stolen (RFC 9449 §7.2).
       const scheme = claims.jkt === undefined ? 'Bearer' : 'DPoP'
       if (shown !== scheme) throw refuse.invalid(scheme)
-      if (scheme === 'DPoP') await checkProof(request, token, claims)
+      // First, so that nobody fills the memory of proofs with a token that is dead.
       await checkAlive(scheme, token, claims)
+      if (scheme === 'DPoP') {
+        await checkProof(request, token, claims)
+        if (view.dead(claims)) throw refuse.invalid(scheme)
+      }
       const missing = (request.scope ?? []).filter((scope) => !claims.scope.includes(scope))
       if (missing.length > 0) throw refuse.scope(scheme, request.scope ?? [])
       // Copies: what a handler does to its session must not reach the next request.
@@ -239,18 +244,32 @@ async function introspect(base: string, credentials: Credentials, token: string)
   }
 }
 
-/** Each DPoP proof counts once (RFC 9449 §11.1). Bounded: when it is full, new proofs are refused. */
+/**
+ * Each DPoP proof counts once (RFC 9449 §11.1). Bounded, for each key too: who makes proofs without end is refused,
+ * not everybody else.
+ */
 function createReplayCache(now: () => number) {
   const seen = new Map<string, number>()
+  const ofKey = new Map<string, number>()
+  function forget(proof: string) {
+    seen.delete(proof)
+    const key = proof.slice(0, proof.indexOf(' '))
+    const left = (ofKey.get(key) ?? 1) - 1
+    if (left > 0) ofKey.set(key, left)
+    else ofKey.delete(key)
+  }
   return {
-    first(key: string): boolean {
+    first(jkt: string, jti: string): boolean {
       const at = now()
       for (const [old, until] of seen) {
         if (until > at) break
-        seen.delete(old)
+        forget(old)
       }
-      if (seen.has(key) || seen.size >= MAX_PROOFS) return false
-      seen.set(key, at + PROOF_LIFE)
+      const proof = `${jkt} ${jti}`
+      const made = ofKey.get(jkt) ?? 0
+      if (seen.has(proof) || made >= MAX_PROOFS_OF_KEY || seen.size >= MAX_PROOFS) return false
+      seen.set(proof, at + PROOF_LIFE)
+      ofKey.set(jkt, made + 1)
       return true
     },
   }

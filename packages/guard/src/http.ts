@@ -34,7 +34,8 @@ export function protect(
         authorization: authorization?.join(', '),
         dpop: dpop?.join(', '),
         method: req.method,
-        url: `${options.origin ?? `http://${req.headers.host}`}${req.url}`,
+        // Never from the Host header, which the caller writes: without an origin no proof fits.
+        url: options.origin === undefined ? undefined : `${options.origin}${req.url}`,
         scope: options.scope,
       })
       const own = { ...session, signal: signalOf(session, res) }

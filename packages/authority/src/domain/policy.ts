@@ -14,6 +14,9 @@ export type Policy = {
   maxLiveAccessTokens: number
 }
 
+/** No configuration lets an access token live longer, in seconds. */
+export const MAX_ACCESS_TOKEN_TTL = 3600
+
 const DAY = 24 * 60 * 60 * 1000
 
 export const DEFAULT_POLICY: Policy = {

@@ -150,11 +150,22 @@ function decidePair(
   const held = refreshStanding(other, refresh, policy, now)
   if (held === 'unknown') return { kind: 'unknown', which: 'refresh' }
   if (held !== 'live' && accessStanding(session, access, now) === 'revoked') return { kind: 'already' }
-  const open = [...new Set([session, other])].filter((one) => one !== undefined && !one.ended) as Session[]
-  return outcome(
-    open.map((one) => endSession(one, request, now)),
-    true,
-  )
+  const ends = (one: Session | undefined) => (one && !one.ended ? [endSession(one, request, now)] : [])
+  if (session === other) return outcome(ends(session), true)
+  // Two sessions, each judged by its own token. Only two live ones prove that the holder has both: an expired or a
+  // dead one found somewhere must not end a stranger's session by being sent along with a token of one's own.
+  if (held === 'live' && accessStanding(session, access, now) === 'live' && session) {
+    return outcome([...ends(session), ...ends(other)], true)
+  }
+  const alone = decideAccessOnly(session, access, request, policy, now)
+  const refreshSide = outcome(ends(other), true)
+  if (alone.kind !== 'revoked' || refreshSide.kind !== 'revoked') return refreshSide
+  return {
+    kind: 'revoked',
+    revocations: [...alone.revocations, ...refreshSide.revocations],
+    sessions: [...alone.sessions, ...refreshSide.sessions],
+    signedOut: alone.signedOut,
+  }
 }
 
 function decideAccessOnly(

@@ -57,7 +57,8 @@ export type Session = {
 /** The scope that a token for `resource` carries: what was asked for, as far as it was granted. */
 export function scopeFor(session: Session, resource: string, requested?: string): string {
   const wanted = requested === undefined ? undefined : new Set(requested.split(' '))
-  const granted = (session.resources[resource] ?? '').split(' ').filter(Boolean)
+  const own = Object.hasOwn(session.resources, resource) ? session.resources[resource] : ''
+  const granted = (own ?? '').split(' ').filter(Boolean)
   return granted.filter((scope) => wanted === undefined || wanted.has(scope)).join(' ')
 }
 
@@ -125,7 +126,7 @@ export function decideRefresh(
   if (outlived(session, policy, now)) return { kind: 'refused', why: 'expired' }
 
   const resource = request.resource ?? session.resource
-  if (session.resources[resource] === undefined) return { kind: 'refused', why: 'resource' }
+  if (!Object.hasOwn(session.resources, resource)) return { kind: 'refused', why: 'resource' }
   if (request.scope !== undefined) {
     const granted = new Set(session.scope.split(' '))
     if (!request.scope.split(' ').every((scope) => granted.has(scope))) {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RevocationRecord } from '@rescind/guard/view'
 import type { Authority } from '../authority.ts'
+import { MAX_ACCESS_TOKEN_TTL } from '../domain/policy.ts'
 import type { LoggedRevocation } from '../domain/revocation.ts'
 import { authenticateClient, OAuthError } from '../oauth/client-auth.ts'
 
@@ -21,8 +22,9 @@ export function toRecord(revocation: LoggedRevocation): RevocationRecord | undef
 
 /** Reads from the log all that can still matter after `seq`: whatever was recorded while tokens still live. */
 export async function stillMatters(authority: Authority, after: number): Promise<LoggedRevocation[]> {
-  const { store, config, now } = authority
-  const since = now() - (config.policy.accessTokenTtl + LINGER) * 1000
+  const { store, now } = authority
+  // By the longest life that any configuration allows: tokens outlive the setting that they were made under.
+  const since = now() - (MAX_ACCESS_TOKEN_TTL + LINGER) * 1000
   const found: LoggedRevocation[] = []
   for (let seq = after; ; ) {
     const page = await store.read({ kind: 'revocations', after: seq, since, limit: PAGE })

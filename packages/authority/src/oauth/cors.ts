@@ -1,29 +1,33 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Authority, Origins } from '../authority.ts'
 
+/** Of clients that registered themselves; those of the configuration are never crowded out. */
 const MAX_ORIGINS = 10_000
+const MAX_ORIGINS_OF_ONE = 20
 
 /** The origins of browser apps: where redirect URIs point. A native app's scheme has none. */
 export function createOrigins(): Origins {
-  const origins = new Set<string>()
+  const configured = new Set<string>()
+  const registered = new Set<string>()
   return {
-    add(redirectUris) {
-      for (const uri of redirectUris) {
+    add(redirectUris, ofConfiguration = false) {
+      const origins = ofConfiguration ? configured : registered
+      for (const uri of redirectUris.slice(0, ofConfiguration ? Infinity : MAX_ORIGINS_OF_ONE)) {
         const url = URL.parse(uri)
         if (url && /^https?:$/.test(url.protocol)) origins.add(url.origin)
       }
-      for (const oldest of origins) {
-        if (origins.size <= MAX_ORIGINS) break
-        origins.delete(oldest)
+      for (const oldest of registered) {
+        if (registered.size <= MAX_ORIGINS) break
+        registered.delete(oldest)
       }
     },
-    has: (origin) => origins.has(origin),
+    has: (origin) => configured.has(origin) || registered.has(origin),
   }
 }
 
 /** The origins of all clients that are registered at start. */
 export async function loadOrigins({ config, store, seal, origins }: Authority): Promise<void> {
-  for (const client of config.clients) origins.add((client.redirect_uris as string[] | undefined) ?? [])
+  for (const client of config.clients) origins.add((client.redirect_uris as string[] | undefined) ?? [], true)
   for (const { id, payload } of await store.read({ kind: 'records', model: 'Client' })) {
     const client = JSON.parse(seal.open(payload, `Client:${id}`)) as { redirect_uris?: string[] }
     origins.add(client.redirect_uris ?? [])

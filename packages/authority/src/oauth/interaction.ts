@@ -97,12 +97,18 @@ async function show({ authority, res, uid, interaction, clientName, client }: He
     cancelAction: action('cancel'),
     clientName,
     clientUri: client?.clientUri,
-    redirectHost: URL.parse(`${params.redirect_uri}`)?.host || `${params.redirect_uri}`,
+    redirectHost: returnsTo(`${params.redirect_uri}`),
     accountEmail: account?.email ?? '',
     scopes: asked(interaction).map((name) => ({ name, description: describe(name, known?.scopes) })),
     resource: known?.name,
   })
   return sendHtml(res, 200, html)
+}
+
+/** Whom the answer goes to. Only for the web is the host what decides; an app's scheme says which app it is. */
+function returnsTo(redirectUri: string): string {
+  const url = URL.parse(redirectUri)
+  return url && /^https?:$/.test(url.protocol) ? url.host : `the app ${url?.protocol ?? redirectUri}`
 }
 
 function asked(interaction: Here['interaction']): string[] {
@@ -117,7 +123,8 @@ const OIDC_DESCRIPTIONS: Record<string, string> = {
 }
 
 function describe(scope: string, ofResource: Record<string, string> | undefined): string {
-  return ofResource?.[scope] ?? OIDC_DESCRIPTIONS[scope] ?? scope
+  const known = [ofResource, OIDC_DESCRIPTIONS].find((one) => one && Object.hasOwn(one, scope))
+  return known?.[scope] ?? scope
 }
 
 async function login(here: Here) {
@@ -163,12 +170,12 @@ async function consent(here: Here) {
   const scopes = asked(interaction)
   const ofResources = [interaction.params.resource].flat().map((resource) => {
     const known = authority.config.resources.find((one) => one.resource === resource)
-    return [`${resource}`, scopes.filter((scope) => known?.scopes[scope] !== undefined)] as const
+    return [`${resource}`, scopes.filter((scope) => known && Object.hasOwn(known.scopes, scope))] as const
   })
   const grant = await newGrant(authority, authority.provider().provider, {
     accountId,
     clientId: `${interaction.params.client_id}`,
-    oidcScopes: scopes.filter((scope) => scope in OIDC_DESCRIPTIONS),
+    oidcScopes: scopes.filter((scope) => Object.hasOwn(OIDC_DESCRIPTIONS, scope)),
     resourceScopes: Object.fromEntries(ofResources),
   })
   return finish(here, { consent: { grantId: grant.jti } })

@@ -72,6 +72,7 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
     },
     enabledJWA: { idTokenSigningAlgValues: ['EdDSA'] },
     responseTypes: ['code'],
+    allowOmittingSingleRegisteredRedirectUri: false,
     pkce: { required: () => true },
     routes: ROUTES,
     scopes: OIDC_SCOPES,
@@ -182,6 +183,10 @@ function features(authority: Authority): Configuration['features'] {
       getResourceServerInfo: async (ctx, indicator) => {
         const resource = byId.get(indicator)
         if (!resource) throw new errors.InvalidTarget('this authority issues no tokens for that resource')
+        // A person is asked about one resource, so that is all that one sign-in can grant.
+        if ([ctx.oidc.params?.resource].flat().length > 1) {
+          throw new errors.InvalidTarget('ask for one resource at a time')
+        }
         defaultScope(ctx, resource)
         return {
           scope: Object.keys(resource.scopes).join(' '),

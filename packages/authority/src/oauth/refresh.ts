@@ -129,7 +129,12 @@ async function provenKey(authority: Authority, ctx: KoaContextWithOIDC): Promise
 async function idToken(authority: Authority, ctx: KoaContextWithOIDC, session: Session) {
   const scope = scopeFor(session, session.resource)
   if (!scope.split(' ').includes('openid')) return {}
-  const { name, email } = (await authority.store.read({ kind: 'account-by-sub', sub: session.sub })) ?? {}
+  // The rotation is durable by now: what is missing here must not make it look as if it had failed.
+  const account = await authority.store
+    .read({ kind: 'account-by-sub', sub: session.sub })
+    .catch(() => undefined)
+  if (!account) return {}
+  const { name, email } = account
   const claims = { sub: session.sub, name, email, auth_time: session.authTime, acr: session.acr }
   const token = new ctx.oidc.provider.IdToken(claims, { ctx })
   // The library shows the claims of this scope only; its types leave the property out.
