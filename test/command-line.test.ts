@@ -103,6 +103,11 @@ describe('a key rotation', () => {
     assert.equal(kidOf(after.access_token), kid)
     assert.equal(kidOf((await signIn(issuer)).access_token), kid)
     assert.equal(await lives(issuer, before.access_token), true)
+    authority.advance(25 * 3_600_000)
+    await authority.restart()
+    const { keys } = (await (await fetch(`${issuer}/oauth/jwks`)).json()) as { keys: unknown[] }
+    assert.equal(keys.length, 1, 'a day later the old key is published no more')
+    assert.equal(authority.authority.ring().verification.size, 1, 'nor does it make a token live')
     const logout = { accessToken: before.access_token, refreshToken: after.refresh_token }
     assert.equal((await post(`${issuer}/v1/revoke`, logout)).status, 200)
     assert.equal(await lives(issuer, after.access_token), false)

@@ -36,8 +36,10 @@ export type Authority = {
   /** The keys as they are now; a rotation replaces them while we run. */
   ring(): KeyRing
   provider(): MountedProvider
-  /** Verifies the access tokens that we issued. */
+  /** Verifies the access tokens that we issued and that may still live. */
   verifier: Verifier
+  /** Knows every token that we ever issued: only for killing it. */
+  lateVerifier: Verifier
   /** Every revocation that can still matter, in memory: the same view that a guard holds. */
   view: RevocationView
   indexes: Indexes

@@ -84,16 +84,19 @@ async function startOn(
   let ring = await openKeyRing(store, seal, now())
   const view = createRevocationView()
   const feed = createFeed()
-  const verifier = createVerifier({
-    issuer: config.issuer,
-    now,
-    keyFor: async ({ kid }) => {
-      const key = ring.verification.get(kid)
-      if (!key) throw new TokenInvalid('foreign')
-      return key
-    },
-  })
-  const services = { config, store, seal, view, verifier, now, log, ring: () => ring }
+  const verifierOf = (keys: () => Map<string, CryptoKey>) =>
+    createVerifier({
+      issuer: config.issuer,
+      now,
+      keyFor: async ({ kid }) => {
+        const key = keys().get(kid)
+        if (!key) throw new TokenInvalid('foreign')
+        return key
+      },
+    })
+  const verifier = verifierOf(() => ring.verification)
+  const lateVerifier = verifierOf(() => ring.everSigned)
+  const services = { config, store, seal, view, verifier, lateVerifier, now, log, ring: () => ring }
   const authority = Object.assign(services, {
     indexes: await createIndexes(store),
     statusLists: createStatusLists(),

@@ -68,7 +68,7 @@ export function revoke(
  */
 export async function genuineAccessToken(authority: Authority, token: string): Promise<AccessTokenClaims> {
   try {
-    return await authority.verifier.verify(token, { allowExpired: true })
+    return await authority.lateVerifier.verify(token, { allowExpired: true })
   } catch {
     throw new RescindError('INVALID_TOKEN', 'Invalid access token')
   }

@@ -30,6 +30,8 @@ export type Session = {
   sid: string
   sub: string
   clientId: string
+  /** The browser's own sign-in at the authority that it came from, until that one is renewed. */
+  browser?: string
   /** When it was opened, in ms. */
   openedAt: number
   /** When the person last proved who they are, in seconds (OIDC `auth_time`). */

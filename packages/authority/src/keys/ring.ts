@@ -26,8 +26,10 @@ export type KeyRing = {
   signing: { kid: string; key: KeyObject }
   /** The published signing keys, the current one first, then those whose tokens may still be about. */
   jwks: PrivateJwk[]
-  /** Every key that ever signed: a logout may come months late, with a token that is long expired. */
+  /** The public side of the published ones: what a live token may be signed with. */
   verification: Map<string, CryptoKey>
+  /** Every key that ever signed: a logout may come months late, with a token that is long expired. */
+  everSigned: Map<string, CryptoKey>
   secrets: SecretKeys
   /** Signs the cookies. */
   cookies: string[]
@@ -94,6 +96,10 @@ function openSealed(seal: Seal, key: StoredKey): string {
       'the keys in the store do not open with this master key; set the one that the data was made with',
     )
   }
+}
+
+async function _publicKeys(jwks: PrivateJwk[]): Promise<Map<string, CryptoKey>> {
+  return new Map(await Promise.all(jwks.map(async (jwk) => [jwk.kid, await publicKey(jwk)] as const)))
 }
 
 function publicKey({ kty, crv, x }: PrivateJwk): Promise<CryptoKey> {

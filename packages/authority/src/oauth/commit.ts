@@ -14,6 +14,7 @@ export async function commitUnit(authority: Authority, ctx: KoaContextWithOIDC, 
   if (unit.storeFailed) return answerUnavailable(ctx)
   const address = addressOf(ctx.req, authority.config.trustProxy)
   try {
+    await noteLogout(authority, ctx, unit)
     if (unit.ends.size > 0) await endSessions(authority, unit.ends, reasonFor(ctx, authority), address)
     const exchanged = ctx.status === 200 && unit.open !== undefined
     if (exchanged) completeExchange(authority, ctx, unit, address)
@@ -33,6 +34,20 @@ export async function commitUnit(authority: Authority, ctx: KoaContextWithOIDC, 
     if (error instanceof StoreUnavailable) return answerUnavailable(ctx)
     throw error
   }
+}
+
+/**
+ * A logout at the authority ends every session that came from this browser's sign-in; the library knows only the
+ * last one of each client. Who chose to stay keeps them all.
+ */
+async function noteLogout({ store }: Authority, ctx: KoaContextWithOIDC, unit: Unit) {
+  // A form that is not this browser's own was refused, and ends nothing.
+  if (ctx.oidc?.route !== 'end_session_confirm' || ctx.status >= 400) return
+  if (!ctx.oidc.params?.logout) return unit.ends.clear()
+  const browser = ctx.oidc.session?.uid
+  if (!browser) return
+  const sessions = await store.read({ kind: 'browser-sessions', browser, limit: 10_000 })
+  for (const { sid, ended } of sessions) if (!ended) unit.ends.add(sid)
 }
 
 function reasonFor(ctx: KoaContextWithOIDC, { config }: Authority): Reason {
@@ -63,12 +78,13 @@ async function answerConflict(
     // RFC 6749 §4.1.2: a code that comes twice takes with it what it was exchanged for.
     await endSessions(authority, [unit.open.sid], 'token_reuse', address)
   }
-  const description =
-    model === 'ReplayDetection' ? 'DPoP proof was used before' : 'authorization code was used before'
-  ctx.body = {
-    error: model === 'ReplayDetection' ? 'invalid_dpop_proof' : 'invalid_grant',
-    error_description: description,
-  }
+  ctx.body = CONFLICTS[model] ?? CONFLICTS.AuthorizationCode
+}
+
+const CONFLICTS: Record<string, { error: string; error_description: string }> = {
+  ReplayDetection: { error: 'invalid_dpop_proof', error_description: 'DPoP proof was used before' },
+  AuthorizationCode: { error: 'invalid_grant', error_description: 'authorization code was used before' },
+  Session: { error: 'invalid_grant', error_description: 'the sign-in that the code came from has ended' },
 }
 
 function answerUnavailable(ctx: KoaContextWithOIDC) {

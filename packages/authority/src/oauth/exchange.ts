@@ -39,6 +39,7 @@ export function openFromCode(authority: Authority) {
       sid: code.grantId,
       sub: code.accountId as string,
       clientId: client.clientId,
+      ...(code.sessionUid ? { browser: code.sessionUid } : {}),
       openedAt,
       authTime: code.authTime ?? iat,
       ...(code.acr ? { acr: code.acr } : {}),
@@ -67,6 +68,8 @@ export function completeExchange(
 ): void {
   const session = unit.open
   if (!session) return
+  // Whoever logged out at the authority meanwhile must not be left with a session that opens afterwards.
+  if (session.browser) unit.records.push({ op: 'need', model: 'Session', id: '', uid: session.browser })
   const { secrets } = authority.ring()
   const ticket = logoutTicket(session.sid, randomBytes(32), secrets)
   session.ticketHash = hashSecret(ticket)

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { Authority } from '../authority.ts'
 import { newGrant } from './grant.ts'
@@ -11,10 +12,10 @@ import { readInUnit } from './unit.ts'
 export async function loadGrant(authority: Authority, ctx: KoaContextWithOIDC, firstParty: Set<string>) {
   const { client, provider, session, result } = ctx.oidc
   const made = result?.consent?.grantId
+  // A page that was open while the person logged out elsewhere in this browser: they sign in first.
+  if (!result?.login && (await endedHere(authority, ctx))) return undefined
   if (made) return provider.Grant.find(made)
   if (!client || !session?.accountId || !firstParty.has(client.clientId)) return undefined
-  // The library is about to note the new grant in place of the last one, which has to be looked at before.
-  if (!result?.login && (await endedHere(authority, ctx)).length > 0) return undefined
   return newGrant(authority, provider, {
     accountId: session.accountId,
     clientId: client.clientId,
@@ -43,9 +44,10 @@ export function promptPolicy(authority: Authority) {
       async (ctx) => {
         const { session, result } = ctx.oidc
         if (!session?.accountId) return Check.NO_NEED_TO_PROMPT
-        const ended = await endedHere(authority, ctx)
-        if (!result?.login) return ended.length > 0 ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT
-        for (const clientId of ended) delete session.authorizations?.[clientId]
+        if (!(await endedHere(authority, ctx))) return Check.NO_NEED_TO_PROMPT
+        if (!result?.login) return Check.REQUEST_PROMPT
+        // They just did: from here on it is another sign-in of this browser, to which nothing that ended belongs.
+        session.uid = randomBytes(16).toString('base64url')
         return Check.NO_NEED_TO_PROMPT
       },
     ),
@@ -53,12 +55,13 @@ export function promptPolicy(authority: Authority) {
   return prompts
 }
 
-/** The clients whose last session in this browser has ended. */
-async function endedHere({ store }: Authority, { oidc }: KoaContextWithOIDC): Promise<string[]> {
-  const ended: string[] = []
-  for (const [clientId, { grantId }] of Object.entries(oidc.session?.authorizations ?? {})) {
-    const known = grantId ? await readInUnit(store, { kind: 'session', sid: grantId }) : undefined
-    if (known?.ended) ended.push(clientId)
-  }
-  return ended
+/** So many of a browser's sessions are looked at, the newest first. */
+const LOOK_BACK = 200
+
+/** Whether a session that came from this browser's sign-in has ended. */
+async function endedHere({ store }: Authority, { oidc }: KoaContextWithOIDC): Promise<boolean> {
+  const browser = oidc.session?.uid
+  if (!browser) return false
+  const sessions = await readInUnit(store, { kind: 'browser-sessions', browser, limit: LOOK_BACK })
+  return sessions.some((session) => session.ended !== undefined)
 }

@@ -4,7 +4,7 @@ import type { Authority, MountedProvider } from '../authority.ts'
 import type { ResourceConfig } from '../config.ts'
 import { PAGE_HEADERS } from '../http/respond.ts'
 import { errorPage } from '../pages/error.ts'
-import { confirmSignOutPage, signedOutPage } from '../pages/signed-out.ts'
+import { confirmSignOutPage, signedOutPage, stayedPage } from '../pages/signed-out.ts'
 import { createAdapter } from './adapter.ts'
 import { commitUnit } from './commit.ts'
 import { openFromCode } from './exchange.ts'
@@ -162,7 +162,11 @@ function features(authority: Authority): Configuration['features'] {
       postLogoutSuccessSource: async (ctx) => {
         ctx.set(PAGE_HEADERS)
         ctx.type = 'html'
-        ctx.body = await signedOutPage({ clientName: ctx.oidc.client?.clientName })
+        // The library names a client here only when the person chose to stay.
+        const { client } = ctx.oidc
+        ctx.body = client
+          ? await stayedPage({ clientName: client.clientName ?? client.clientId })
+          : await signedOutPage()
       },
     },
     registration: { enabled: config.registration.open },

@@ -6,7 +6,7 @@ import { errorPage } from './error.ts'
 import { homePage } from './home.ts'
 import { logo } from './logo.ts'
 import { signInPage } from './sign-in.ts'
-import { confirmSignOutPage, signedOutPage } from './signed-out.ts'
+import { confirmSignOutPage, stayedPage } from './signed-out.ts'
 import { stylesheet } from './styles.ts'
 
 /** One string that breaks out of text, of either kind of quoted attribute and of a textarea, if anything lets it. */
@@ -40,7 +40,7 @@ function everyPage(text: string): Record<string, Promise<string>> {
     'code, failed': codePage({ error: text, errorDescription: text }),
     error: errorPage({ title: text, message: text, code: text, requestId: text }),
     home: homePage({ issuer: text, mcpUrl: text, docs: [{ label: text, href: `/${text}` }] }),
-    'signed out': signedOutPage({ clientName: text }),
+    'signed out': stayedPage({ clientName: text }),
     'confirm sign out': confirmSignOutPage({ form, host: text }),
   }
 }

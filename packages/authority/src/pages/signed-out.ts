@@ -1,16 +1,26 @@
 import { html, raw } from 'hono/html'
 import { given, page } from './layout.ts'
 
-export function signedOutPage({ clientName }: { clientName?: string }): Promise<string> {
+/** After the person chose to sign out of the authority in this browser. */
+export function signedOutPage(): Promise<string> {
   const body = html`<section class="card">
 <div class="ended" aria-hidden="true"></div>
-<h1>You are signed out</h1>
-<p class="lead">${
-    clientName ? html`Your session in ${given(clientName)} has ended.` : 'Your session has ended.'
-  } Its tokens are refused from now on, everywhere.</p>
+<h1>Nobody is signed in here</h1>
+<p class="lead">Every session that was opened by signing in here with this browser has ended. Apps that were signed
+in to by other means are not touched.</p>
 <p>You can close this page.</p>
 </section>`
   return page({ title: 'Signed out', body })
+}
+
+/** After the person chose to stay. */
+export function stayedPage({ clientName }: { clientName: string }): Promise<string> {
+  const body = html`<section class="card">
+<h1>You are still signed in</h1>
+<p class="lead">Nothing has changed. ${given(clientName)} goes on as before.</p>
+<p>You can close this page.</p>
+</section>`
+  return page({ title: 'Still signed in', body })
 }
 
 export interface ConfirmSignOutPageOptions {

@@ -25,6 +25,8 @@ export type RecordWrite =
   /** Marks a record as used; refuses the whole transaction if it was. */
   | { op: 'consume'; model: string; id: string; at: number }
   | { op: 'delete'; model: string; id: string }
+  /** Refuses the whole transaction when there is no such record: what it rests on has gone meanwhile. */
+  | { op: 'need'; model: string; id: string; uid: string }
 
 export type StoredRecord = { id: string; payload: Uint8Array; consumed?: number }
 
@@ -50,7 +52,7 @@ export type Transaction =
 
 export type WriteOutcome =
   | { kind: 'written' }
-  | { kind: 'conflict'; model: string; op: 'put' | 'consume' | 'open' }
+  | { kind: 'conflict'; model: string; op: 'put' | 'consume' | 'open' | 'need' }
 export type RefreshOutcome =
   | Exclude<RefreshDecision, { kind: 'reused' }>
   /** Its session was ended for it, in the same transaction. */
@@ -78,6 +80,8 @@ export type Query =
   | { kind: 'record-by-uid'; model: string; uid: string }
   | { kind: 'records'; model: string }
   | { kind: 'session'; sid: string }
+  /** The sessions that came from one sign-in of a browser, the newest first. */
+  | { kind: 'browser-sessions'; browser: string; limit: number }
   | { kind: 'account'; email: string }
   | { kind: 'account-by-sub'; sub: string }
   | { kind: 'accounts' }
@@ -93,17 +97,19 @@ export type AnswerOf<Q extends Query> = Q extends { kind: 'record' | 'record-by-
     ? StoredRecord[]
     : Q extends { kind: 'session' }
       ? Session | undefined
-      : Q extends { kind: 'account' | 'account-by-sub' }
-        ? Account | undefined
-        : Q extends { kind: 'accounts' }
-          ? Account[]
-          : Q extends { kind: 'keys' }
-            ? StoredKey[]
-            : Q extends { kind: 'revocations' }
-              ? LoggedRevocation[]
-              : Q extends { kind: 'head' }
-                ? { seq: number; records: number }
-                : AuditRecord[]
+      : Q extends { kind: 'browser-sessions' }
+        ? Session[]
+        : Q extends { kind: 'account' | 'account-by-sub' }
+          ? Account | undefined
+          : Q extends { kind: 'accounts' }
+            ? Account[]
+            : Q extends { kind: 'keys' }
+              ? StoredKey[]
+              : Q extends { kind: 'revocations' }
+                ? LoggedRevocation[]
+                : Q extends { kind: 'head' }
+                  ? { seq: number; records: number }
+                  : AuditRecord[]
 
 /** What an authority keeps. */
 export type Store = {

@@ -55,6 +55,7 @@ function conflictIn(
       const stored = tables.record(model, id)
       if (!stored || stored.consumed !== undefined) return { kind: 'conflict', model, op }
     }
+    if (op === 'need' && !tables.recordByUid(model, record.uid)) return { kind: 'conflict', model, op }
     if (op === 'put' && record.once && tables.record(model, id)) return { kind: 'conflict', model, op }
   }
   return undefined
@@ -64,7 +65,7 @@ function writeRecords(tables: Tables, records: RecordWrite[]) {
   for (const record of records) {
     if (record.op === 'put') tables.putRecord(record)
     else if (record.op === 'consume') tables.consumeRecord(record.model, record.id, record.at)
-    else tables.deleteRecord(record.model, record.id)
+    else if (record.op === 'delete') tables.deleteRecord(record.model, record.id)
   }
 }
 

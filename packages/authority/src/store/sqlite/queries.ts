@@ -16,6 +16,8 @@ function ask(tables: Tables, query: Query): AnswerOf<Query> {
       return tables.recordsOf(query.model)
     case 'session':
       return tables.session(query.sid)
+    case 'browser-sessions':
+      return tables.sessionsOfBrowser(query.browser, query.limit)
     case 'account':
       return tables.account(query.email)
     case 'account-by-sub':

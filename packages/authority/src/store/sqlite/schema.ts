@@ -9,8 +9,10 @@ const MIGRATIONS = [
     client_id TEXT NOT NULL,
     opened_at INTEGER NOT NULL,
     ended_seq INTEGER,
+    browser TEXT,
     state TEXT NOT NULL
   ) STRICT;
+  CREATE INDEX sessions_browser ON sessions (browser) WHERE browser IS NOT NULL;
 
   CREATE TABLE revocations (
     seq INTEGER PRIMARY KEY,

@@ -16,18 +16,23 @@ type Row = Record<string, unknown>
 function openSessions(db: DatabaseSync) {
   const select = db.prepare('SELECT state FROM sessions WHERE sid = ?')
   const insert = db.prepare(
-    'INSERT INTO sessions (sid, sub, client_id, opened_at, state) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    'INSERT INTO sessions (sid, sub, client_id, opened_at, browser, state) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
   )
+  const ofBrowser = db.prepare('SELECT state FROM sessions WHERE browser = ? ORDER BY rowid DESC LIMIT ?')
   const update = db.prepare('UPDATE sessions SET state = ?, ended_seq = ? WHERE sid = ?')
   return {
     session(sid: string): Session | undefined {
       const row = select.get(sid) as { state: string } | undefined
       return row && (JSON.parse(row.state) as Session)
     },
+    sessionsOfBrowser(browser: string, limit: number): Session[] {
+      const rows = ofBrowser.all(browser, limit) as { state: string }[]
+      return rows.map((row) => JSON.parse(row.state) as Session)
+    },
     /** False when there is one already. */
     insertSession(session: Session): boolean {
-      const { sid, sub, clientId, openedAt } = session
-      return insert.run(sid, sub, clientId, openedAt, JSON.stringify(session)).changes === 1
+      const { sid, sub, clientId, openedAt, browser = null } = session
+      return insert.run(sid, sub, clientId, openedAt, browser, JSON.stringify(session)).changes === 1
     },
     updateSession(session: Session) {
       update.run(JSON.stringify(session), session.ended?.seq ?? null, session.sid)
