@@ -80,9 +80,8 @@ export async function openKeyRing(store: Store, seal: Seal, now: number): Promis
   return {
     signing: { kid: current.kid, key: createPrivateKey({ key: current, format: 'jwk' }) },
     jwks,
-    verification: new Map(
-      await Promise.all(all.map(async (jwk) => [jwk.kid, await publicKey(jwk)] as const)),
-    ),
+    verification: await publicKeys(jwks),
+    everSigned: await publicKeys(all),
     secrets: { tag: derive('secret tags'), successor: derive('successor tokens') },
     cookies: [Buffer.from(derive('cookie signatures')).toString('base64url')],
   }
@@ -98,7 +97,7 @@ function openSealed(seal: Seal, key: StoredKey): string {
   }
 }
 
-async function _publicKeys(jwks: PrivateJwk[]): Promise<Map<string, CryptoKey>> {
+async function publicKeys(jwks: PrivateJwk[]): Promise<Map<string, CryptoKey>> {
   return new Map(await Promise.all(jwks.map(async (jwk) => [jwk.kid, await publicKey(jwk)] as const)))
 }
 
