@@ -47,6 +47,12 @@ const FIELDS = [
   'detail',
 ] as const
 
+/** A stored event, if it holds what an event holds and nothing else. */
+export function readEvent(stored: Record<string, unknown>): AuditEvent | undefined {
+  const known: readonly string[] = FIELDS
+  return Object.keys(stored).every((name) => known.includes(name)) ? (stored as AuditEvent) : undefined
+}
+
 /** The hash of record `n`: SHA-256 over the hash before it and the event's fields in a fixed order. */
 export function chainHash(previous: string, n: number, event: AuditEvent): string {
   return hash(

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { type AuditEvent, type AuditRecord, CHAIN_START, link } from '../../domain/audit.ts'
+import { type AuditEvent, type AuditRecord, CHAIN_START, link, readEvent } from '../../domain/audit.ts'
 import type { LoggedRevocation, Revocation } from '../../domain/revocation.ts'
 import type { AuditFilter } from '../store.ts'
 
@@ -20,7 +20,7 @@ export function openLog(db: DatabaseSync) {
     'INSERT INTO audit (n, at, event, sub, sid, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)',
   )
   const selectAudit = db.prepare(
-    `SELECT n, body, hash FROM audit WHERE n > ? AND (? IS NULL OR event = ?)
+    `SELECT n, event, sub, sid, body, hash FROM audit WHERE n > ? AND (? IS NULL OR event = ?)
      AND (? IS NULL OR sub = ?) AND (? IS NULL OR sid = ?) ORDER BY n LIMIT ?`,
   )
   return {
@@ -55,9 +55,23 @@ export function openLog(db: DatabaseSync) {
     audit(filter: AuditFilter): AuditRecord[] {
       const { after = 0, event = null, sub = null, sid = null, limit } = filter
       const rows = selectAudit.all(after, event, event, sub, sub, sid, sid, limit)
-      return rows.map(
-        (row) => ({ ...JSON.parse(row.body as string), n: row.n, hash: row.hash }) as AuditRecord,
-      )
+      return rows.map((row) => toAuditRecord(row as AuditRow))
     },
   }
+}
+
+type AuditRow = {
+  n: number
+  event: string
+  sub: string | null
+  sid: string | null
+  body: string
+  hash: string
+}
+
+/** What the columns say has to be what the body says; where it isn't, the record's hash is taken from it. */
+function toAuditRecord({ n, event, sub, sid, body, hash }: AuditRow): AuditRecord {
+  const stored = JSON.parse(body) as AuditEvent
+  const same = stored.event === event && (stored.sub ?? null) === sub && (stored.sid ?? null) === sid
+  return { ...stored, n, hash: same && readEvent({ ...stored }) ? hash : '' }
 }
