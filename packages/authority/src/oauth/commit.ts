@@ -89,6 +89,7 @@ const CONFLICTS: Record<string, { error: string; error_description: string }> = 
 
 function answerUnavailable(ctx: KoaContextWithOIDC) {
   ctx.remove('set-cookie')
+  ctx.remove('location')
   ctx.status = 503
   ctx.set('retry-after', '1')
   ctx.body = {
