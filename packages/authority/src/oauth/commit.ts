@@ -15,17 +15,18 @@ export async function commitUnit(authority: Authority, ctx: KoaContextWithOIDC, 
   const address = addressOf(ctx.req, authority.config.trustProxy)
   try {
     await noteLogout(authority, ctx, unit)
-    if (unit.ends.size > 0) await endSessions(authority, unit.ends, reasonFor(ctx, authority), address)
     const exchanged = ctx.status === 200 && unit.open !== undefined
     if (exchanged) completeExchange(authority, ctx, unit, address)
     else unit.open = undefined
     auditClients(authority, ctx, unit, address)
     const { records, open, audit } = unit
-    if (records.length === 0 && !open && audit.length === 0) return
+    const end = endingsOf(authority, ctx, unit, address)
+    if (records.length === 0 && !open && !end && audit.length === 0) return
     const outcome = await authority.store.transact({
       kind: 'write',
       records,
       open,
+      end,
       audit,
       at: authority.now(),
     })
@@ -34,6 +35,11 @@ export async function commitUnit(authority: Authority, ctx: KoaContextWithOIDC, 
     if (error instanceof StoreUnavailable) return answerUnavailable(ctx)
     throw error
   }
+}
+
+function endingsOf(authority: Authority, ctx: KoaContextWithOIDC, { ends }: Unit, address: string) {
+  if (ends.size === 0) return undefined
+  return { sids: [...ends], reason: reasonFor(ctx, authority), actor: 'rescind', address }
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { AuditEvent, AuditRecord } from '../domain/audit.ts'
+import type { Reason } from '../domain/reason.ts'
 import type { LoggedRevocation, RevocationDecision, RevocationRequest } from '../domain/revocation.ts'
 import type { RefreshDecision, RefreshRequest, Session } from '../domain/session.ts'
 
@@ -39,9 +40,12 @@ export type StoredKey = {
   retiredAt?: number
 }
 
+/** Sessions that end with what else a request writes. */
+export type Endings = { sids: string[]; reason: Reason; actor: string; address?: string }
+
 /** All that one request changes. It commits whole or not at all. */
 export type Transaction =
-  | { kind: 'write'; records: RecordWrite[]; open?: Session; audit: AuditEvent[]; at: number }
+  | { kind: 'write'; records: RecordWrite[]; open?: Session; end?: Endings; audit: AuditEvent[]; at: number }
   | { kind: 'refresh'; request: RefreshRequest; records: RecordWrite[]; address?: string; at: number }
   | { kind: 'revoke'; request: RevocationRequest; address?: string; at: number }
   | { kind: 'add-account'; account: Account; audit: AuditEvent }
@@ -51,7 +55,7 @@ export type Transaction =
   | { kind: 'reserve-indexes'; size: number }
 
 export type WriteOutcome =
-  | { kind: 'written' }
+  | { kind: 'written'; revocations: LoggedRevocation[] }
   | { kind: 'conflict'; model: string; op: 'put' | 'consume' | 'open' | 'need' }
 export type RefreshOutcome =
   | Exclude<RefreshDecision, { kind: 'reused' }>

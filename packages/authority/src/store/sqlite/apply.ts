@@ -22,7 +22,7 @@ export function apply<T extends Transaction>(tables: Tables, policy: Policy, tra
 function dispatch(tables: Tables, policy: Policy, transaction: Transaction): OutcomeOf<Transaction> {
   switch (transaction.kind) {
     case 'write':
-      return write(tables, transaction)
+      return write(tables, policy, transaction)
     case 'refresh':
       return refresh(tables, policy, transaction)
     case 'revoke':
@@ -71,14 +71,22 @@ function writeRecords(tables: Tables, records: RecordWrite[]) {
 
 function write(
   tables: Tables,
-  { records, open, audit }: Extract<Transaction, { kind: 'write' }>,
+  policy: Policy,
+  { records, open, end, audit, at }: Extract<Transaction, { kind: 'write' }>,
 ): WriteOutcome {
   const conflict = conflictIn(tables, records)
   if (conflict) return conflict
   if (open && !tables.insertSession(open)) return { kind: 'conflict', model: 'Session', op: 'open' }
   writeRecords(tables, records)
   for (const event of audit) tables.appendAudit(event)
-  return { kind: 'written' }
+  if (!end) return { kind: 'written', revocations: [] }
+  const { sids, reason, actor, address } = end
+  const revocations = sids.flatMap((sid) => {
+    const request = { by: { kind: 'session' as const, sid }, reason, actor }
+    const ended = revoke(tables, policy, { kind: 'revoke', request, address, at })
+    return ended.kind === 'revoked' ? ended.revocations : []
+  })
+  return { kind: 'written', revocations }
 }
 
 function refresh(
