@@ -31,6 +31,9 @@ function banner({ issuer, api, web }: Stack): string {
 
 function explain(error: unknown): string {
   const { code, port, message } = error as Error & { code?: string; port?: number }
+  if (code?.startsWith('ERR_PARSE_ARGS')) {
+    return `${message}\nUsage: npm start -- [--port N] [--data DIR] [--config FILE]`
+  }
   if (code === 'EADDRINUSE')
     return `Port ${port} is taken. Name another: npm start -- --port N (N+1 and N+2 are used too).`
   if (error instanceof ConfigError || error instanceof StoreUnavailable) return message
