@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, describe, it } from 'node:test'
-import { startTestAuthority } from './setup.ts'
+import { promisify } from 'node:util'
+import { createGuard } from '../packages/guard/src/index.ts'
+import { until } from '../packages/guard/test/peer.ts'
+import { openFeed } from './feed-client.ts'
+import { API, API_GUARD, freePort, startTestAuthority } from './setup.ts'
 import { lives, post, refreshed, signIn } from './sign-in.ts'
 
 const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
@@ -16,9 +20,13 @@ function rescind(args: string[], input = '', env: Record<string, string> = {}) {
   return { status, stdout, stderr }
 }
 
+/** For an authority that runs in this process, which must not wait. */
+const rescindWhileServing = (args: string[]) => promisify(execFile)(process.execPath, [CLI, ...args])
+
+const data = mkdtempSync(join(tmpdir(), 'rescind-cli-'))
+after(() => rmSync(data, { recursive: true, force: true }))
+
 describe('the rescind command', () => {
-  const data = mkdtempSync(join(tmpdir(), 'rescind-cli-'))
-  after(() => rmSync(data, { recursive: true, force: true }))
   const at = ['--data', data]
 
   it('adds, lists and changes accounts', () => {
@@ -119,5 +127,55 @@ describe('a key rotation', () => {
     assert.equal((await post(`${issuer}/v1/revoke`, logout)).status, 200)
     assert.equal(await lives(issuer, after.access_token), false)
     await authority.stop()
+  })
+})
+
+describe('rescind guards', () => {
+  it('lists the guards of the running authority, and how far behind they are', async () => {
+    const authority = await startTestAuthority()
+    const { port, data } = authority.config
+    const at = ['--data', data, '--port', `${port}`]
+    const guard = createGuard({ issuer: authority.issuer, audience: API, credentials: API_GUARD })
+    await guard.ready()
+    const mute = await openFeed(authority.issuer, API_GUARD)
+    await mute.next('ready')
+    const { access_token, refresh_token } = await signIn(authority.issuer)
+    const pair = { accessToken: access_token, refreshToken: refresh_token }
+    await post(`${authority.issuer}/v1/revoke`, pair)
+    const { seq } = authority.authority.feed
+    const list = async () => JSON.parse((await rescindWhileServing(['guards', '--json', ...at])).stdout)
+    await until(async () =>
+      (await list()).guards.some((one: { acknowledged: number }) => one.acknowledged === seq),
+    )
+    const { guards } = await list()
+    assert.deepEqual(
+      guards.map(({ resources, behind }: { resources: string[]; behind: number }) => [resources, behind]),
+      [
+        [[API], 0],
+        [[API], 1],
+      ],
+    )
+    const { stdout } = await rescindWhileServing(['guards', ...at])
+    assert.match(stdout, /^The newest revocation is \d+; 2 guards are connected\.\n/)
+    assert.match(stdout, /up to date/)
+    assert.match(stdout, /1 behind/)
+    guard.close()
+    mute.socket.terminate()
+    await authority.stop()
+  })
+
+  it('is not for tokens that people get', async () => {
+    const authority = await startTestAuthority()
+    const { access_token } = await signIn(authority.issuer)
+    const ask = (headers: Record<string, string>) => fetch(`${authority.issuer}/v1/admin/guards`, { headers })
+    assert.equal((await ask({})).status, 401)
+    assert.equal((await ask({ authorization: `Bearer ${access_token}` })).status, 401)
+    await authority.stop()
+  })
+
+  it('says what to do when no authority answers', async () => {
+    const { status, stderr } = rescind(['guards', '--data', data, '--port', `${await freePort()}`])
+    assert.equal(status, 1)
+    assert.match(stderr, /does not answer\. Is it running with this configuration\?/)
   })
 })

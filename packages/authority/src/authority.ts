@@ -4,6 +4,7 @@ import type { RevocationView } from '@rescind/guard/view'
 import type { Provider } from 'oidc-provider'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
+import type { Feed } from './feed/feed.ts'
 import type { Indexes } from './feed/indexes.ts'
 import type { StatusLists } from './feed/status-list.ts'
 import type { KeyRing } from './keys/ring.ts'
@@ -44,6 +45,8 @@ export type Authority = {
   view: RevocationView
   indexes: Indexes
   statusLists: StatusLists
+  /** The guards that are connected. */
+  feed: Feed
   limits: Limits
   /** The web origins of registered clients. */
   origins: Origins

@@ -2,10 +2,12 @@
 import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import { addAccount, setPassword } from './accounts.ts'
+import { signAdminToken } from './admin.ts'
 import { ConfigError, readConfig } from './config.ts'
 import { type AuditRecord, CHAIN_START, verifyChain } from './domain/audit.ts'
 import { RescindError } from './errors.ts'
-import { rotateSigningKey } from './keys/ring.ts'
+import type { GuardState } from './feed/feed.ts'
+import { openKeyRing, rotateSigningKey } from './keys/ring.ts'
 import { openData, startAuthority } from './main.ts'
 import { serveTools } from './mcp/stdio.ts'
 import { readPassword } from './password-prompt.ts'
@@ -22,6 +24,7 @@ const USAGE = `Usage: rescind COMMAND [options]
   audit show [--event E] [--sub S] [--sid S] [--limit N]
                                    print audit records, one JSON object a line
   audit verify                     check that the audit chain is whole
+  guards [--json]                  list the guards of a running authority, and how far behind they are
   mcp [--url URL]                  serve the MCP tools over stdio, for the authority at URL
                                    (RESCIND_URL; RESCIND_ACCESS_TOKEN is what whoami is asked with)
 
@@ -40,11 +43,13 @@ const OPTIONS = {
   sid: { type: 'string' },
   limit: { type: 'string' },
   url: { type: 'string' },
+  json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const
 
-type Options = { [name in keyof typeof OPTIONS]?: name extends 'help' | 'version' ? boolean : string }
+type Flag = 'help' | 'version' | 'json'
+type Options = { [name in keyof typeof OPTIONS]?: name extends Flag ? boolean : string }
 
 class UsageError extends Error {}
 
@@ -98,6 +103,8 @@ async function run(args: string[]): Promise<void> {
       return withStore(values, (store) => showAudit(store, values))
     case 'audit verify':
       return withStore(values, verifyAudit)
+    case 'guards':
+      return showGuards(values)
     default:
       throw new UsageError(
         command ? `There is no command "${`${command} ${action}`.trim()}".` : 'Name a command.',
@@ -164,6 +171,45 @@ async function* auditPages(
     if (!last) return
     after = last.n
   }
+}
+
+/** Asks the authority that runs on this machine, with a token that only who can open its keys can make. */
+async function showGuards(values: Options) {
+  const config = configFrom(values)
+  await withStore(values, async (store, seal) => {
+    const ring = await openKeyRing(store, seal, Date.now())
+    const token = await signAdminToken(ring, config.issuer, actor(), Date.now())
+    const host = ['0.0.0.0', '::'].includes(config.host) ? 'localhost' : config.host
+    const url = `http://${host.includes(':') ? `[${host}]` : host}:${config.port}/v1/admin/guards`
+    const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } }).catch(
+      () => undefined,
+    )
+    if (response?.status !== 200) {
+      const what = response ? `answers ${response.status}` : 'does not answer'
+      throw new RescindError(
+        'UNAVAILABLE',
+        `The authority at ${url} ${what}. Is it running with this configuration?`,
+      )
+    }
+    const { seq, guards } = (await response.json()) as { seq: number; guards: GuardState[] }
+    if (values.json) return print(JSON.stringify({ seq, guards }))
+    print(`The newest revocation is ${seq}; ${guards.length} guards are connected.`)
+    for (const { guard, resources, address, agent, since, acknowledged, behind, silentFor } of guards) {
+      const lag = behind === 0 ? 'up to date' : `${behind} behind`
+      print(
+        [
+          guard,
+          resources.join(' '),
+          address,
+          agent,
+          `since ${iso(since)}`,
+          `at ${acknowledged}`,
+          lag,
+          `heard ${silentFor} ms ago`,
+        ].join('\t'),
+      )
+    }
+  })
 }
 
 async function showAudit(store: Store, { event, sub, sid, limit = '1000000000' }: Options) {

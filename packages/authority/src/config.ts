@@ -62,6 +62,10 @@ const schema = z.strictObject({
     })
     .prefault({}),
   revocation: z.strictObject({ cascade: z.enum(['token', 'session']).default('token') }).prefault({}),
+  /** Serves Prometheus metrics on a port of their own. */
+  metrics: z
+    .strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.number().int().min(0).max(65_535) })
+    .optional(),
   registration: z.strictObject({ open: z.boolean().default(true) }).prefault({}),
   clients: z.array(clientSchema).max(1000).default([]),
   resources: z.array(resourceSchema).max(1000).default([]),
@@ -146,6 +150,18 @@ function check(given: Map<string, Source>): Config {
     throw new ConfigError(
       `\`issuer\` is ${issuer}; allowed: https, or http on localhost. Tokens must not travel in clear.`,
     )
+  }
+  for (const { resource, scopes, client_id, client_secret } of config.resources) {
+    const own = resource === `${issuer}/v1` || resource.startsWith(`${issuer}/v1/`)
+    if (own || Object.keys(scopes).some((scope) => scope.startsWith('rescind:')))
+      throw new ConfigError(
+        `\`resources\` has ${resource}; the authority’s own API and scopes are not for clients.`,
+      )
+    const other = config.resources.find(
+      (one) => one.client_id === client_id && one.client_secret !== client_secret,
+    )
+    if (client_id !== undefined && other)
+      throw new ConfigError(`\`resources\` has two secrets for the client_id ${client_id}; allowed: one.`)
   }
   return { ...config, issuer, policy: policyOf(config) }
 }

@@ -5,16 +5,20 @@ import { join } from 'node:path'
 import { TokenInvalid } from '@rescind/guard/claims'
 import { createVerifier } from '@rescind/guard/verify'
 import { createRevocationView } from '@rescind/guard/view'
-import { destination, pino } from 'pino'
+import { destination, type Logger, pino } from 'pino'
 import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
-import { createFeed, stillMatters, toRecord } from './feed/feed.ts'
+import type { LoggedRevocation } from './domain/revocation.ts'
+import { createFeed } from './feed/feed.ts'
 import { createIndexes } from './feed/indexes.ts'
+import { stillMatters, toRecord } from './feed/record.ts'
 import { createStatusLists } from './feed/status-list.ts'
+import { upgradeEndpoint } from './feed/upgrade.ts'
 import { openKeyRing } from './keys/ring.ts'
 import { createSeal, masterKey, type Seal } from './keys/seal.ts'
 import { createLimits } from './limits.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
+import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
 import { createOrigins, loadOrigins } from './oauth/cors.ts'
 import { mountProvider } from './oauth/provider.ts'
 import { createListener } from './server.ts'
@@ -81,51 +85,21 @@ async function startOn(
   now: () => number,
 ): Promise<RunningAuthority> {
   const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
-  let ring = await openKeyRing(store, seal, now())
-  const view = createRevocationView()
-  const feed = createFeed()
-  const verifierOf = (keys: () => Map<string, CryptoKey>) =>
-    createVerifier({
-      issuer: config.issuer,
-      now,
-      keyFor: async ({ kid }) => {
-        const key = keys().get(kid)
-        if (!key) throw new TokenInvalid('foreign')
-        return key
-      },
-    })
-  const verifier = verifierOf(() => ring.verification)
-  const lateVerifier = verifierOf(() => ring.everSigned)
-  const services = { config, store, seal, view, verifier, lateVerifier, now, log, ring: () => ring }
-  const authority = Object.assign(services, {
-    indexes: await createIndexes(store),
-    statusLists: createStatusLists(),
-    limits: createLimits(now),
-    origins: createOrigins(),
-    provider: () => mounted,
-  }) as unknown as Authority
-  let mounted = mountProvider(authority)
-  authority.listener = createListener(authority, feed)
+  const metrics = createMetrics(() => authority.feed.guards().length)
+  const { authority, rotate } = await assemble(config, store, seal, now, log, metrics)
+  const { view, feed, indexes } = authority
 
-  for (const revocation of await stillMatters(authority, 0)) applyTo(authority, revocation)
+  for await (const page of stillMatters(store, now())) for (const one of page) apply(authority, one)
   store.onRevocation((revocation) => {
-    applyTo(authority, revocation)
+    apply(authority, revocation)
     feed.publish(revocation)
+    metrics.revoked(revocation)
   })
-  store.onOutsideChange(async () => {
-    try {
-      ring = await openKeyRing(store, seal, now())
-      mounted = mountProvider(authority)
-    } catch (error) {
-      log.error({ error: (error as Error).message }, 'keys could not be read again')
-    }
-  })
+  store.onOutsideChange(() => rotate())
   await loadOrigins(authority)
   const server = await listen(authority)
-  const sweeper = setInterval(() => {
-    view.sweep(now())
-    authority.statusLists.sweep(now())
-  }, SWEEP)
+  const operators = config.metrics && (await serveMetrics(metrics, config.metrics))
+  const sweeper = setInterval(() => view.bits.retire(indexes.firstList), SWEEP)
   sweeper.unref()
   const { port } = server.address() as AddressInfo
   log.info({ issuer: config.issuer, port }, 'the authority is up')
@@ -134,6 +108,7 @@ async function startOn(
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
     async close() {
       clearInterval(sweeper)
+      operators?.close()
       feed.close()
       await drain(server)
       await store.close()
@@ -142,8 +117,66 @@ async function startOn(
   }
 }
 
-async function listen({ config, listener }: Authority): Promise<Server> {
+/** Puts an authority together; `rotate` reads the keys again. */
+async function assemble(
+  config: Config,
+  store: Store,
+  seal: Seal,
+  now: () => number,
+  log: Logger,
+  metrics: Metrics,
+): Promise<{ authority: Authority; rotate: () => Promise<void> }> {
+  let ring = await openKeyRing(store, seal, now())
+  const view = createRevocationView(config.issuer)
+  const indexes = await createIndexes({ store, ttl: config.policy.accessTokenTtl, now })
+  view.bits.retire(indexes.firstList)
+  const { seq } = await store.read({ kind: 'head' })
+  const lists = { issuer: config.issuer, bits: view.bits, indexes, now, ring: () => ring }
+  const services = { config, store, seal, view, indexes, now, log, ring: () => ring }
+  const authority = Object.assign(services, {
+    verifier: verifierOf(config.issuer, now, () => ring.verification),
+    lateVerifier: verifierOf(config.issuer, now, () => ring.everSigned),
+    statusLists: createStatusLists({ ...lists, head: () => authority.feed.seq }),
+    limits: createLimits(now),
+    origins: createOrigins(),
+    provider: () => mounted,
+  }) as unknown as Authority
+  authority.feed = createFeed({
+    ...{ store, seq, now, resources: config.resources, trustProxy: config.trustProxy },
+    kids: () => ring.jwks.map(({ kid }) => kid),
+    firstList: () => indexes.firstList,
+    onAcknowledged: metrics.acknowledged,
+  })
+  let mounted = mountProvider(authority)
+  authority.listener = createListener(authority)
+  const rotate = async () => {
+    try {
+      ring = await openKeyRing(store, seal, now())
+      mounted = mountProvider(authority)
+      authority.feed.announceKeys()
+    } catch (error) {
+      log.error({ error: (error as Error).message }, 'keys could not be read again')
+    }
+  }
+  return { authority, rotate }
+}
+
+function verifierOf(issuer: string, now: () => number, keys: () => Map<string, CryptoKey>) {
+  return createVerifier({
+    issuer,
+    now,
+    keyFor: async ({ kid }) => {
+      const key = keys().get(kid)
+      if (!key) throw new TokenInvalid('foreign')
+      return key
+    },
+  })
+}
+
+async function listen(authority: Authority): Promise<Server> {
+  const { config, listener } = authority
   const server = createServer(SERVER_LIMITS, listener)
+  server.on('upgrade', (req, socket, head) => void upgradeEndpoint(authority, req, socket, head))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(config.port, config.host, resolve)
@@ -161,8 +194,7 @@ async function drain(server: Server): Promise<void> {
   clearTimeout(patience)
 }
 
-function applyTo({ view, statusLists }: Authority, revocation: Parameters<typeof toRecord>[0]) {
+function apply({ view }: Authority, revocation: LoggedRevocation) {
   const record = toRecord(revocation)
   if (record) view.apply(record)
-  statusLists.mark(revocation)
 }

@@ -14,6 +14,7 @@ export const STILL_SIGNED_IN =
 export const MAX_TOKEN = 8192
 
 export type RevokedTokens = { success: true; message: string }
+export type Revoked = Extract<RevokeOutcome, { kind: 'revoked' }>
 
 /**
  * `revoke_oauth_tokens`: kills an access token and, with its refresh token, the session. Durable when it
@@ -26,6 +27,20 @@ export async function revokeTokens(
   tokens: { accessToken: string; refreshToken?: string },
   address: string,
 ): Promise<RevokedTokens> {
+  return told(await revokePair(authority, tokens, address))
+}
+
+/** What the contract says of a revocation. */
+export function told({ signedOut }: Revoked): RevokedTokens {
+  return { success: true, message: signedOut ? LOGGED_OUT : STILL_SIGNED_IN }
+}
+
+/** `revokeTokens`, for those who want to know what ended. */
+export async function revokePair(
+  authority: Authority,
+  tokens: { accessToken: string; refreshToken?: string },
+  address: string,
+): Promise<Revoked> {
   const { limits } = authority
   try {
     const access = presentedAccess(await genuineAccessToken(authority, tokens.accessToken))
@@ -39,7 +54,7 @@ export async function revokeTokens(
     )
     if (outcome.kind === 'already') throw new RescindError('TOKEN_REVOKED', 'Token has already been revoked')
     if (outcome.kind !== 'revoked') throw new RescindError('INVALID_TOKEN', 'Invalid refresh token')
-    return { success: true, message: outcome.signedOut ? LOGGED_OUT : STILL_SIGNED_IN }
+    return outcome
   } catch (error) {
     if (error instanceof RescindError && error.code === 'INVALID_TOKEN') limits.badRevocation.spend(address)
     throw error

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { adminGuards } from './admin.ts'
 import type { Authority, Origins } from './authority.ts'
 import { RescindError } from './errors.ts'
-import type { Feed } from './feed/feed.ts'
-import { LIST_SIZE } from './feed/status-list.ts'
+import { LIST_TTL } from './feed/status-list.ts'
 import { addressOf } from './http/address.ts'
 import { declaredTooLong, tooLarge } from './http/body.ts'
 import { asRescindError, sendError, sendHtml, sendJson } from './http/respond.ts'
@@ -34,8 +34,8 @@ type Endpoint = (req: IncomingMessage, res: ServerResponse, url: URL) => Promise
 type Route = { methods: string[]; serve: Endpoint }
 
 /** The request listener of an authority: one table of paths, and the protocol library behind it. */
-export function createListener(authority: Authority, feed: Feed): RequestListener {
-  const routes = createRoutes(authority, feed)
+export function createListener(authority: Authority): RequestListener {
+  const routes = createRoutes(authority)
   const { origins } = authority
   const { issuer, trustProxy } = authority.config
   const { host, protocol } = new URL(issuer)
@@ -56,7 +56,8 @@ export function createListener(authority: Authority, feed: Feed): RequestListene
       return route.serve(req, res, url)
     }
     const list = /^\/status-lists\/(\d{1,9})$/.exec(url.pathname)?.[1]
-    if (list && req.method === 'GET') return sendStatusList(authority, req, res, Number(list))
+    if (list && /^(GET|HEAD)$/.test(`${req.method}`))
+      return sendStatusList(authority, req, res, url, Number(list))
     const step = /^\/interaction\/([\w-]{1,64})(?:\/(login|consent|cancel))?$/.exec(url.pathname)
     if (step && (req.method === 'GET' ? !step[2] : req.method === 'POST' && step[2])) {
       return interactionEndpoint(authority, req, res, step.slice(1))
@@ -102,7 +103,7 @@ export function createListener(authority: Authority, feed: Feed): RequestListene
   }
 }
 
-function createRoutes(authority: Authority, feed: Feed): Map<string, Route> {
+function createRoutes(authority: Authority): Map<string, Route> {
   const { issuer, resources } = authority.config
   const mcp = createMcpEndpoint(authority)
   const post = (serve: Endpoint): Route => ({ methods: ['POST'], serve })
@@ -120,10 +121,9 @@ function createRoutes(authority: Authority, feed: Feed): Map<string, Route> {
       ROUTES.userinfo,
       { methods: ['GET', 'POST'], serve: (req, res) => userinfoEndpoint(authority, req, res) },
     ],
-    [
-      '/feed',
-      { methods: ['GET'], serve: (req, res, url) => feed.endpoint(authority, req, res, url.searchParams) },
-    ],
+    ['/v1/admin/guards', get((req, res) => adminGuards(authority, req, res))],
+    ['/status-lists', get((_req, res) => sendAggregation(authority, res))],
+    ['/feed', get((_req, res) => upgradeRequired(res))],
     ['/mcp', { methods: ['POST', 'GET', 'DELETE'], serve: mcp.endpoint }],
     [CODE_PATH, get(async (_req, res, url) => sendHtml(res, 200, await codePage(codeParameters(url))))],
     [
@@ -156,16 +156,37 @@ function createRoutes(authority: Authority, feed: Feed): Map<string, Route> {
 }
 
 /** One status list, for whoever asks: it says which places are dead, not whose they are. */
-async function sendStatusList(authority: Authority, req: IncomingMessage, res: ServerResponse, list: number) {
-  const { config, indexes, statusLists, ring, now } = authority
-  if (list * LIST_SIZE >= indexes.end) return notFound(req, res)
-  const { jwt, ttl } = await statusLists.sign(ring(), list, `${config.issuer}/status-lists/${list}`, now())
+async function sendStatusList(
+  authority: Authority,
+  req: IncomingMessage,
+  res: ServerResponse,
+  url: URL,
+  list: number,
+) {
+  // Lists of the past are not kept (draft-ietf-oauth-status-list §8.4).
+  if (url.searchParams.has('time')) {
+    return sendJson(res, 501, { error: 'Only the current list is served.', code: 'VALIDATION_ERROR' })
+  }
+  const jwt = await authority.statusLists.sign(list)
+  if (jwt === undefined) return notFound(req, res)
   res.writeHead(200, {
     'content-type': 'application/statuslist+jwt',
-    'cache-control': `public, max-age=${ttl}`,
+    'content-length': Buffer.byteLength(jwt),
+    'cache-control': `public, max-age=${LIST_TTL}`,
     'access-control-allow-origin': '*',
   })
   res.end(jwt)
+}
+
+/** Where the status lists are (§9.3). */
+function sendAggregation({ statusLists }: Authority, res: ServerResponse) {
+  const headers = { 'cache-control': `public, max-age=${LIST_TTL}`, 'access-control-allow-origin': '*' }
+  sendJson(res, 200, statusLists.aggregation(), headers)
+}
+
+function upgradeRequired(res: ServerResponse) {
+  const error = { error: 'The feed is a WebSocket; see docs/feed.md.', code: 'VALIDATION_ERROR' }
+  sendJson(res, 426, error, { upgrade: 'websocket', connection: 'upgrade' })
 }
 
 function codeParameters({ searchParams }: URL) {

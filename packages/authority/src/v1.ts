@@ -6,7 +6,8 @@ import { RescindError } from './errors.ts'
 import { addressOf } from './http/address.ts'
 import { readJson } from './http/body.ts'
 import { sendJson } from './http/respond.ts'
-import { MAX_TOKEN, revokeTokens } from './revoke.ts'
+import { receiptOf, sendReceipt } from './receipt.ts'
+import { MAX_TOKEN, revokePair, told } from './revoke.ts'
 
 const token = (what: string) =>
   z.string().min(1).max(MAX_TOKEN).describe(`The ${what}, exactly as it was issued`)
@@ -46,10 +47,16 @@ function fault(issue: z.core.$ZodIssue | undefined): string {
   }
 }
 
-/** `POST /v1/revoke`: the tool's JSON over plain HTTP. */
+/**
+ * `POST /v1/revoke`: the tool's JSON over plain HTTP. With `Prefer: wait=N` (RFC 7240) it also answers a receipt, once
+ * the guards have confirmed or the time is out.
+ */
 export async function revokeEndpoint(authority: Authority, req: IncomingMessage, res: ServerResponse) {
   const input = validate(revokeInput, await readJson(req))
-  sendJson(res, 200, await revokeTokens(authority, input, addressOf(req, authority.config.trustProxy)))
+  const outcome = await revokePair(authority, input, addressOf(req, authority.config.trustProxy))
+  await sendReceipt(authority, req, res, outcome, (guards) =>
+    guards ? { ...told(outcome), receipt: { ...receiptOf(outcome), guards } } : told(outcome),
+  )
 }
 
 /**

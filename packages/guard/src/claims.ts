@@ -21,7 +21,14 @@ export type AccessTokenClaims = {
   status?: { idx: number; uri: string }
 }
 
-export type InvalidReason = 'malformed' | 'foreign' | 'signature' | 'expired' | 'audience'
+export type InvalidReason =
+  | 'malformed'
+  | 'foreign'
+  | 'signature'
+  | 'expired'
+  | 'audience'
+  | 'revoked'
+  | 'unproven'
 
 /** A token that is not to be trusted. The reason is for logs; callers are told nothing more than "no". */
 export class TokenInvalid extends Error {

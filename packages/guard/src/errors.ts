@@ -1,7 +1,13 @@
-export type GuardErrorCode = 'AUTHENTICATION_FAILED' | 'INSUFFICIENT_SCOPE' | 'UNAVAILABLE' | 'CONFIGURATION'
+export type GuardErrorCode =
+  | 'AUTHENTICATION_FAILED'
+  | 'INSUFFICIENT_USER_AUTHENTICATION'
+  | 'INSUFFICIENT_SCOPE'
+  | 'UNAVAILABLE'
+  | 'CONFIGURATION'
 
 const STATUS: Record<GuardErrorCode, number> = {
   AUTHENTICATION_FAILED: 401,
+  INSUFFICIENT_USER_AUTHENTICATION: 401,
   INSUFFICIENT_SCOPE: 403,
   UNAVAILABLE: 503,
   CONFIGURATION: 500,
@@ -30,4 +36,11 @@ export class GuardError extends Error {
   toJSON(): { error: string; code: GuardErrorCode } {
     return { error: this.message, code: this.code }
   }
+}
+
+/** Nothing can be said for the token right now, so it is refused; nothing was said against it either. */
+export function unavailable(
+  message = 'Whether this token was revoked can’t be told right now, so it is refused. Try again.',
+): GuardError {
+  return new GuardError('UNAVAILABLE', message, { 'retry-after': '1' })
 }

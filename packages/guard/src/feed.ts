@@ -1,6 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { WebSocket } from 'ws'
 import { GuardError } from './errors.ts'
-import type { RevocationRecord, RevocationView } from './view.ts'
+import { type FeedMessage, type Heartbeat, MAX_FRAME, readMessage, writeAck } from './protocol.ts'
+import type { RevocationView } from './view.ts'
 
 export type Credentials = { clientId: string; clientSecret: string }
 
@@ -8,7 +10,7 @@ const FIRST_WAIT = 100
 const LONGEST_WAIT = 5_000
 /** The authority is heard each second; a connection silent for this long is dead, whatever TCP believes. */
 const SILENCE = 3_000
-const MAX_LINE = 64 * 1024
+const HANDSHAKE = 5_000
 
 /** `Authorization` for client credentials: form-encoded, then Basic (RFC 6749 §2.3.1). */
 export function basic({ clientId, clientSecret }: Credentials): string {
@@ -16,82 +18,144 @@ export function basic({ clientId, clientSecret }: Credentials): string {
   return `Basic ${Buffer.from(`${encode(clientId)}:${encode(clientSecret)}`).toString('base64')}`
 }
 
-/**
- * Follows the authority's revocation feed into a view, for ever: reconnects with backoff and jitter, and resumes
- * after the last `seq` that was applied.
- * @param options.onReady all that can matter is in the view
- * @param options.onHeard a valid line came; what the view says was true then
- * @param options.onError why a connection ended: a line of another shape is never applied, it ends its connection
- * @param options.signal closes it, as `close()` does
- */
-export function followFeed(options: {
+export type FeedOptions = {
+  /** `ws:` or `wss:` */
   url: string
   credentials: Credentials
   view: RevocationView
+  /** Reads the status lists into the view; gives the `seq` up to which they know everything. */
+  load(): Promise<number>
+  /** All that can matter is in the view. */
   onReady(): void
-  onHeard(): void
+  /** What the view says was true when this was sent. */
+  onHeartbeat(heartbeat: Heartbeat): void
+  /** All signing keys of the authority. */
+  onKeys(kids: string[]): void
+  /** Why a connection ended. */
   onError?(error: Error): void
-  fetch?: typeof globalThis.fetch
-  signal?: AbortSignal
-}): { close(): void } {
-  const { url, credentials, view, onReady, onHeard, fetch = globalThis.fetch } = options
-  const closing = new AbortController()
-  const close = () => closing.abort()
-  if (options.signal?.aborted) close()
-  options.signal?.addEventListener('abort', close, { once: true })
-  // Only what a complete answer has brought may be resumed from: half a backlog is no ground to stand on.
-  let resumeAfter: number | undefined
+}
 
-  async function connectOnce(heard: () => void): Promise<never> {
-    const silence = new AbortController()
-    let timer = setTimeout(() => silence.abort(new Error('the feed went silent')), SILENCE)
+/**
+ * Follows the authority's revocation feed into a view, for ever: starts from the status lists, reconnects with backoff
+ * and jitter, and resumes after the last `seq` up to which it has everything.
+ */
+export function followFeed(options: FeedOptions): { close(): void } {
+  const closing = new AbortController()
+  // Everything up to here is in the view; unknown at first, and when the log is another one.
+  let has: number | undefined
+
+  async function connectOnce(heard: () => void): Promise<void> {
+    has ??= await options.load()
+    const position = { has }
     try {
-      const response = await fetch(resumeAfter === undefined ? url : `${url}?since=${resumeAfter}`, {
-        headers: { authorization: basic(credentials), accept: 'application/x-ndjson' },
-        redirect: 'error',
-        signal: AbortSignal.any([closing.signal, silence.signal]),
-      })
-      if (response.status === 401 || response.status === 403) throw refusedBy(url)
-      if (response.status !== 200 || !response.body) throw new Error(`the feed answered ${response.status}`)
-      let ready = false
-      for await (const line of lines(response.body)) {
-        const message = readMessage(line)
-        clearTimeout(timer)
-        timer = setTimeout(() => silence.abort(new Error('the feed went silent')), SILENCE)
-        if (message.type === 'revocation') view.apply(message.record)
-        if (message.type === 'ready') {
-          if (message.seq < (resumeAfter ?? 0)) {
-            // Another log than the one we followed, restored or swapped: our place in it means nothing.
-            resumeAfter = undefined
-            throw new Error('the feed is behind what it said before; reading it from the start')
-          }
-          ready = true
-          heard()
-          onReady()
-        }
-        if (!ready) continue
-        resumeAfter = Math.max(resumeAfter ?? 0, message.seq)
-        onHeard()
-      }
-      throw new Error('the feed ended')
+      await follow(options, position, closing.signal, heard)
     } finally {
-      clearTimeout(timer)
-      silence.abort()
+      has = position.has
     }
   }
-
   void keepTrying(connectOnce, closing.signal, options.onError)
-  return { close }
+  return { close: () => closing.abort() }
+}
+
+type Position = { has: number | undefined }
+
+/** One connection, until it ends. @throws Error why it ended */
+function follow(
+  options: FeedOptions,
+  position: Position,
+  closing: AbortSignal,
+  heard: () => void,
+): Promise<void> {
+  const { url, credentials } = options
+  const socket = new WebSocket(`${url}?since=${position.has}`, {
+    headers: { authorization: basic(credentials) },
+    handshakeTimeout: HANDSHAKE,
+    maxPayload: MAX_FRAME * 4,
+    perMessageDeflate: false,
+    followRedirects: false,
+  })
+  const take = createReader(options, position, heard)
+  return new Promise((_, reject) => {
+    let acking = false
+    let silence: NodeJS.Timeout | undefined
+    const end = (error: Error) => {
+      clearTimeout(silence)
+      closing.removeEventListener('abort', stop)
+      socket.terminate()
+      reject(error)
+    }
+    const stop = () => end(new Error('the guard was closed'))
+    const listen = () => {
+      clearTimeout(silence)
+      silence = setTimeout(() => end(new Error('the feed went silent')), SILENCE)
+    }
+    /** Once for all that has come: many guards of one process apply first, and say so after. */
+    const acknowledge = () => {
+      if (acking) return
+      acking = true
+      setImmediate(() => {
+        acking = false
+        if (socket.readyState === WebSocket.OPEN) socket.send(writeAck(position.has ?? 0))
+      })
+    }
+    closing.addEventListener('abort', stop, { once: true })
+    listen()
+    socket.on('message', (data, binary) => {
+      try {
+        if (binary) throw new Error('a message of the feed is not text')
+        for (const line of data.toString('utf8').split('\n')) take(readMessage(line))
+        listen()
+        acknowledge()
+      } catch (error) {
+        end(error as Error)
+      }
+    })
+    socket.on('unexpected-response', (_, response) => {
+      const status = response.statusCode
+      end(status === 401 || status === 403 ? refusedBy(url) : new Error(`the feed answered ${status}`))
+    })
+    socket.on('error', end)
+    socket.on('close', (code, reason) => end(new Error(`the feed ended: ${code} ${reason}`.trim())))
+  })
+}
+
+/** Takes in the messages of one connection. @throws Error when it can't go on from where it is */
+function createReader(
+  { view, onReady, onHeartbeat, onKeys }: FeedOptions,
+  position: Position,
+  heard: () => void,
+): (message: FeedMessage) => void {
+  let ready = false
+  return (message) => {
+    if (message.type === 'keys') return onKeys(message.kids)
+    const { has = 0 } = position
+    if (message.type === 'reload' || (message.type === 'ready' && message.seq < has)) {
+      // The log was cut off, or it is another one, restored or swapped: our place in it means nothing.
+      position.has = undefined
+      throw new Error('the log does not have what we followed; reading the status lists again')
+    }
+    // What it revokes is revoked, even when something before it is missing.
+    if (message.type === 'revocation') view.apply(message)
+    if (message.prev > has) throw new Error('a revocation is missing; asking for it again')
+    position.has = Math.max(has, message.seq)
+    if (message.type === 'ready') {
+      ready = true
+      heard()
+      onKeys(message.kids)
+      onHeartbeat(message)
+      onReady()
+    } else if (ready && message.type === 'heartbeat') onHeartbeat(message)
+  }
 }
 
 function refusedBy(url: string): GuardError {
   const mend = 'check `credentials` against the `resources` in the configuration of the authority'
-  return new GuardError('CONFIGURATION', `${new URL(url).origin} does not know this API: ${mend}.`)
+  return new GuardError('CONFIGURATION', `${new URL(url).host} does not know this API: ${mend}.`)
 }
 
 /** @param once tries, and calls `heard` when all is well, after which waiting starts small again */
 async function keepTrying(
-  once: (heard: () => void) => Promise<never>,
+  once: (heard: () => void) => Promise<void>,
   closing: AbortSignal,
   onError?: (error: Error) => void,
 ) {
@@ -112,38 +176,4 @@ async function keepTrying(
     await pause(wait * (0.5 + Math.random() / 2), undefined, { signal: closing }).catch(() => {})
     wait = Math.min(wait * 2, LONGEST_WAIT)
   }
-}
-
-async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
-  let rest = ''
-  for await (const chunk of body) {
-    rest += decoder.decode(chunk, { stream: true })
-    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
-      yield rest.slice(0, end)
-      rest = rest.slice(end + 1)
-    }
-    if (rest.length > MAX_LINE) throw new Error('a line of the feed is too long')
-  }
-}
-
-type Message =
-  | { type: 'ready' | 'heartbeat'; seq: number }
-  | { type: 'revocation'; seq: number; record: RevocationRecord }
-
-/** Reads one line, strictly; anything that is not of the protocol ends the connection. */
-export function readMessage(line: string): Message {
-  if (line.length > MAX_LINE) throw new Error('a line of the feed is too long')
-  const message = JSON.parse(line) as Record<string, unknown> | null
-  const { type, seq, at, sid, jti, exp, reason } = message ?? {}
-  const whole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
-  const text = (value: unknown): value is string =>
-    typeof value === 'string' && value !== '' && value.length <= 256
-  if (!whole(seq)) throw new Error('a message of the feed has no seq')
-  if (type === 'ready' || type === 'heartbeat') return { type, seq }
-  if (type !== 'revocation' || !whole(at) || !text(sid) || !whole(exp) || !text(reason)) {
-    throw new Error('a message of the feed has another shape')
-  }
-  if (jti !== undefined && !text(jti)) throw new Error('a message of the feed has another shape')
-  return { type, seq, record: { seq, at, sid, ...(jti === undefined ? {} : { jti }), exp, reason } }
 }

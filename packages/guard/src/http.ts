@@ -1,8 +1,19 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { Needs } from './challenges.ts'
 import { GuardError } from './errors.ts'
-import type { Guard, GuardSession } from './guard.ts'
+import type { Guard, GuardRequest, GuardSession } from './guard.ts'
 
 export type GuardedRequest = IncomingMessage & { session: GuardSession }
+
+export type ProtectOptions = Needs & {
+  /** The API's own origin as callers see it, which DPoP proofs name. Without it no proof fits. */
+  origin?: string
+  /**
+   * Where the token is, when it is not in the `Authorization` header: a browser's `EventSource` and `WebSocket` can't
+   * send that, so theirs is in a cookie, say. Check the `Origin` of such requests yourself.
+   */
+  token?: (req: IncomingMessage) => string | undefined
+}
 
 /** Answers a refusal: its status, its headers, and `{ error, code }`, which no cache may keep. */
 export function sendGuardError(res: ServerResponse, error: GuardError): void {
@@ -14,32 +25,48 @@ export function sendGuardError(res: ServerResponse, error: GuardError): void {
   res.end(JSON.stringify(error))
 }
 
+/** What a `node:http` request says of its token. */
+export function requestOf(req: IncomingMessage, { origin, token }: ProtectOptions): GuardRequest {
+  // node:http keeps the first of two Authorization headers; we want neither of them.
+  const { authorization, dpop } = req.headersDistinct
+  const carried = token?.(req)
+  return {
+    authorization: authorization?.join(', ') ?? (carried === undefined ? undefined : `Bearer ${carried}`),
+    dpop: dpop?.join(', '),
+    method: req.method,
+    // Never from the Host header, which the caller writes.
+    url: origin === undefined ? undefined : `${origin}${req.url}`,
+  }
+}
+
 /**
- * Puts a guard in front of a `node:http` handler; `req.session` is the live session. Its `signal` is this request's
- * own, so that what listens to it goes when the response closes.
- * @param options.scope scopes that every request needs
- * @param options.origin the API's own origin as callers see it, which DPoP proofs name
- * @param options.onError hears what the handler threw; the caller is told 500 and nothing more
+ * Checks a `node:http` request.
+ * @returns the session; its `signal` is this request's own, so that what listens to it goes when the response closes
+ * @throws GuardError as `guard.check`
+ */
+export async function checkNodeRequest(
+  guard: Guard,
+  req: IncomingMessage,
+  res: ServerResponse,
+  options: ProtectOptions,
+): Promise<GuardSession> {
+  const session = await guard.checkRequest(requestOf(req, options), options)
+  return { ...session, signal: signalOf(session, res) }
+}
+
+/**
+ * Puts a guard in front of a `node:http` handler; `req.session` is the live session.
+ * @param options what every request needs; `onError` hears what the handler threw: the caller is told 500 and no more
  */
 export function protect(
   guard: Guard,
   handler: (req: GuardedRequest, res: ServerResponse) => unknown,
-  options: { scope?: string[]; origin?: string; onError?: (error: unknown) => void } = {},
+  options: ProtectOptions & { onError?: (error: unknown) => void } = {},
 ): RequestListener {
   return async (req, res) => {
     try {
-      // node:http keeps the first of two Authorization headers; we want neither of them.
-      const { authorization, dpop } = req.headersDistinct
-      const session = await guard.check({
-        authorization: authorization?.join(', '),
-        dpop: dpop?.join(', '),
-        method: req.method,
-        // Never from the Host header, which the caller writes: without an origin no proof fits.
-        url: options.origin === undefined ? undefined : `${options.origin}${req.url}`,
-        scope: options.scope,
-      })
-      const own = { ...session, signal: signalOf(session, res) }
-      await handler(Object.assign(req, { session: own }), res)
+      const session = await checkNodeRequest(guard, req, res, options)
+      await handler(Object.assign(req, { session }), res)
     } catch (error) {
       if (res.headersSent) res.destroy()
       else if (error instanceof GuardError) sendGuardError(res, error)

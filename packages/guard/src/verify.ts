@@ -1,4 +1,5 @@
 import { compactVerify } from 'jose'
+import { createCache } from './cache.ts'
 import { type AccessTokenClaims, readClaims, TokenInvalid } from './claims.ts'
 
 /** Finds the key that a token names. @throws TokenInvalid when there is none */
@@ -17,7 +18,7 @@ export type Verifier = {
 /** Longer than any token that the authority makes. */
 const MAX_TOKEN = 8192
 /** How far our clock may be off, in seconds. */
-const SKEW = 5
+export const SKEW = 5
 const FUTURE = 60
 const ALGORITHMS = ['EdDSA', 'Ed25519']
 const TYPES = ['at+jwt', 'application/at+jwt']
@@ -34,37 +35,30 @@ export function createVerifier(options: {
   cacheSize?: number
 }): Verifier {
   const { issuer, keyFor, now = Date.now, cacheSize = 100_000 } = options
-  const known = new Map<string, AccessTokenClaims>()
-
-  function remember(token: string, claims: AccessTokenClaims) {
-    known.set(token, claims)
-    if (known.size <= cacheSize) return
-    // First in, first out: a token lives minutes, so the oldest one is the likeliest to be over.
-    for (const oldest of known.keys()) {
-      known.delete(oldest)
-      break
-    }
-  }
-  async function check(token: string): Promise<AccessTokenClaims> {
-    const claims = await checkSignature(token, keyFor)
-    if (claims.iss !== issuer) throw new TokenInvalid('foreign')
-    remember(token, claims)
-    return claims
-  }
+  const known = createCache<AccessTokenClaims>(cacheSize)
   return {
-    remember,
+    remember: known.set,
     async verify(token, { allowExpired = false, audience } = {}) {
-      const claims = known.get(token) ?? (await check(token))
-      const seconds = now() / 1000
-      if (claims.iat > seconds + FUTURE) throw new TokenInvalid('malformed')
-      if (!allowExpired && claims.exp + SKEW <= seconds) {
-        known.delete(token)
-        throw new TokenInvalid('expired')
+      let claims = known.get(token)
+      if (!claims) {
+        claims = await verifySignature(token, { issuer, keyFor })
+        known.set(token, claims)
       }
+      checkTimes(claims, now(), allowExpired)
       if (audience !== undefined && !claims.aud.includes(audience)) throw new TokenInvalid('audience')
       return claims
     },
   }
+}
+
+/**
+ * Whether it is the token's time.
+ * @param now in ms
+ * @throws TokenInvalid `expired`, `malformed` for one of the future
+ */
+export function checkTimes({ iat, exp }: AccessTokenClaims, now: number, allowExpired = false): void {
+  if (iat * 1000 > now + FUTURE * 1000) throw new TokenInvalid('malformed')
+  if (!allowExpired && (exp + SKEW) * 1000 <= now) throw new TokenInvalid('expired')
 }
 
 /** base64url has several spellings for some bytes; a token has one. */
@@ -83,7 +77,15 @@ function parse(part: string): Record<string, unknown> {
   throw new TokenInvalid('malformed')
 }
 
-async function checkSignature(token: string, keyFor: KeyResolver): Promise<AccessTokenClaims> {
+/**
+ * Verifies all of an access token that does not change with time (RFC 9068 §4): form, type, algorithm, signature,
+ * issuer, claims.
+ * @throws TokenInvalid
+ */
+export async function verifySignature(
+  token: string,
+  { issuer, keyFor }: { issuer: string; keyFor: KeyResolver },
+): Promise<AccessTokenClaims> {
   if (typeof token !== 'string' || token.length > MAX_TOKEN) throw new TokenInvalid('malformed')
   const parts = token.split('.')
   if (parts.length !== 3 || !parts.every(canonical)) throw new TokenInvalid('malformed')
@@ -98,5 +100,7 @@ async function checkSignature(token: string, keyFor: KeyResolver): Promise<Acces
   } catch {
     throw new TokenInvalid('signature')
   }
-  return readClaims(parse(parts[1] as string))
+  const claims = readClaims(parse(parts[1] as string))
+  if (claims.iss !== issuer) throw new TokenInvalid('foreign')
+  return claims
 }

@@ -1,10 +1,16 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { deflateSync } from 'node:zlib'
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
+import { type WebSocket, WebSocketServer } from 'ws'
 import { basic } from '../src/feed.ts'
-import type { RevocationRecord } from '../src/view.ts'
+import { type FeedMessage, type RevocationRecord, readAck } from '../src/protocol.ts'
+import { LIST_SIZE, listUri } from '../src/status.ts'
 
-/* An authority as small as the guard's tests need one: its keys, its feed, its introspection, over real HTTP. */
+/*
+ * An authority as small as the guard's tests need one: its keys, its status list, its feed, its introspection, over
+ * real HTTP and WebSockets. It can be told to misbehave.
+ */
 
 export const AUDIENCE = 'https://api.example'
 export const CREDENTIALS = { clientId: 'the api', clientSecret: 'a secret: 100% + more' }
@@ -25,6 +31,7 @@ export function signToken(
   const now = Math.floor(Date.now() / 1000)
   const payload = {
     ...{ sub: 'ann', aud: AUDIENCE, client_id: 'app', sid: 's1', jti: 't1', scope: 'notes:read notes:write' },
+    ...{ status: { status_list: { idx: 7, uri: listUri(`${claims.iss}`, 0) } } },
     ...{ iat: now, exp: now + 600, ...claims },
   }
   return new SignJWT(payload)
@@ -39,18 +46,31 @@ export type Peer = {
   /** What the JWKS holds; change it at will. */
   jwks: unknown[]
   log: RevocationRecord[]
+  /** The oldest revocation that the log still has. */
+  logStart: number
+  /** The authority's clock is off by so much, in ms. */
+  clock: number
+  firstList: number
   /** What introspection answers. */
   active: boolean
   introspectStatus: number
   /** Awaited before introspection answers. */
   onIntrospect?: () => Promise<unknown>
+  /** Changes the status list before it is sent. */
+  onList?: (token: string) => string
   /** `silent`: the feed is accepted, gets ready, and says nothing more. */
   feed: 'open' | 'refused' | 'silent'
   seen: { path: string; since: string | null; authorization?: string; token?: string }[]
+  /** What guards have acknowledged. */
+  acks: number[]
+  /** A token; each `jti` has a place of its own in the status list. */
   token(claims?: Record<string, unknown>, header?: Record<string, unknown>): Promise<string>
   revoke(what: { sid: string; jti?: string; reason?: string }): RevocationRecord
-  /** Writes to every open feed, whatever it is. */
-  write(text: string): void
+  /** Revokes without telling anybody. */
+  revokeUnheard(what: { sid: string; jti?: string; reason?: string }): RevocationRecord
+  /** Sends a frame to every open feed, whatever it is. */
+  write(text: string | Buffer): void
+  message(message: FeedMessage): void
   /** Cuts every open feed off. */
   cut(): void
   stop(): Promise<void>
@@ -58,8 +78,10 @@ export type Peer = {
 
 export async function startPeer(options: { port?: number; keys?: Keys } = {}): Promise<Peer> {
   const keys = options.keys ?? (await makeKeys('k1'))
-  const feeds = new Set<ServerResponse>()
+  const indexes = new Map<string, number>()
+  const tokensOf = new Map<string, Set<string>>()
   const server = createServer((req, res) => void answer(req, res))
+  const sockets = new WebSocketServer({ noServer: true })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(options.port ?? 0, '127.0.0.1', resolve)
@@ -67,59 +89,102 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
   const { port } = server.address() as AddressInfo
   const issuer = `http://127.0.0.1:${port}`
   const head = () => peer.log.at(-1)?.seq ?? 0
-  const line = (record: RevocationRecord) => `${JSON.stringify({ type: 'revocation', ...record })}\n`
+  const beatOf = () => ({
+    ...{ seq: head(), prev: head() },
+    ...{ at: Date.now() + peer.clock, firstList: peer.firstList },
+  })
+  const kids = () => peer.jwks.map((jwk) => `${(jwk as JWK)?.kid}`)
   const beat = setInterval(() => {
-    if (peer.feed === 'open') peer.write(`{"type":"heartbeat","seq":${head()}}\n`)
+    if (peer.feed === 'open') peer.message({ type: 'heartbeat', ...beatOf() })
   }, 100)
 
+  async function statusList() {
+    const bytes = new Uint8Array(LIST_SIZE / 8)
+    for (const { tokens } of peer.log) {
+      for (const idx of tokens) bytes[idx >> 3] = (bytes[idx >> 3] ?? 0) | (1 << (idx & 7))
+    }
+    const iat = Math.floor((Date.now() + peer.clock) / 1000)
+    const lst = deflateSync(bytes).toString('base64url')
+    const claims = { sub: listUri(issuer, 0), iat, exp: iat + 300, ttl: 10, rescind_seq: head() }
+    const token = await new SignJWT({ ...claims, status_list: { bits: 1, lst } })
+      .setProtectedHeader({ alg: 'EdDSA', typ: 'statuslist+jwt', kid: keys.jwk.kid })
+      .sign(keys.privateKey)
+    return peer.onList?.(token) ?? token
+  }
   async function answer(req: IncomingMessage, res: ServerResponse) {
-    const { pathname, searchParams } = new URL(req.url ?? '/', issuer)
+    res.setHeader('date', new Date(Date.now() + peer.clock).toUTCString())
+    const { pathname } = note(req)
     let body = ''
     for await (const chunk of req) body += chunk
-    const token = new URLSearchParams(body).get('token') ?? undefined
-    const since = searchParams.get('since')
-    peer.seen.push({ path: pathname, since, authorization: req.headers.authorization, token })
+    const last = peer.seen.at(-1)
+    if (last) last.token = new URLSearchParams(body).get('token') ?? undefined
     if (pathname === '/oauth/jwks') return res.end(JSON.stringify({ keys: peer.jwks }))
-    if (pathname === '/oauth/introspect') await peer.onIntrospect?.()
-    if (pathname === '/oauth/introspect')
-      return res.writeHead(peer.introspectStatus).end(JSON.stringify({ active: peer.active }))
-    if (pathname !== '/feed' || peer.feed === 'refused') return res.writeHead(503).end()
-    if (req.headers.authorization !== basic(CREDENTIALS)) return res.writeHead(401).end()
-    feeds.add(res)
-    res.on('close', () => feeds.delete(res))
-    res.writeHead(200, { 'content-type': 'application/x-ndjson' })
-    const records = peer.log.filter(({ seq }) => seq > Number(since ?? 0))
-    res.write(`${records.map(line).join('')}{"type":"ready","seq":${head()}}\n`)
+    if (pathname === '/status-lists')
+      return res.end(JSON.stringify({ status_lists: [listUri(issuer, 0)], rescind_seq: head() }))
+    if (pathname === '/status-lists/0') return res.end(await statusList())
+    if (pathname !== '/oauth/introspect') return res.writeHead(404).end()
+    await peer.onIntrospect?.()
+    res.writeHead(peer.introspectStatus).end(JSON.stringify({ active: peer.active }))
+  }
+  function note(req: IncomingMessage) {
+    const { pathname, searchParams } = new URL(req.url ?? '/', issuer)
+    const since = searchParams.get('since')
+    peer.seen.push({ path: pathname, since, authorization: req.headers.authorization })
+    return { pathname, since }
+  }
+  server.on('upgrade', (req, socket, start) => {
+    const { since } = note(req)
+    const refused = peer.feed === 'refused' ? 503 : req.headers.authorization !== basic(CREDENTIALS) ? 401 : 0
+    if (refused) return void socket.end(`HTTP/1.1 ${refused} No\r\nConnection: close\r\n\r\n`)
+    sockets.handleUpgrade(req, socket, start, (feed) => {
+      feed.on('message', (data) => peer.acks.push(readAck(data.toString()) ?? -1))
+      welcome(feed, Number(since))
+    })
+  })
+  function welcome(feed: WebSocket, since: number) {
+    const send = (message: FeedMessage) => feed.send(JSON.stringify(message))
+    if (peer.logStart > since + 1) return send({ type: 'reload' })
+    let prev = since
+    for (const record of peer.log.filter(({ seq }) => seq > since)) {
+      send({ type: 'revocation', ...record, prev })
+      prev = record.seq
+    }
+    send({ type: 'ready', guard: 'g1', kids: kids(), ...beatOf(), prev })
   }
 
   const peer: Peer = {
-    ...{
-      issuer,
-      port,
-      keys,
-      jwks: [keys.jwk],
-      log: [],
-      active: true,
-      introspectStatus: 200,
-      feed: 'open',
-      seen: [],
+    ...{ issuer, port, keys, jwks: [keys.jwk], log: [], logStart: 1, clock: 0, firstList: 0 },
+    ...{ active: true, introspectStatus: 200, feed: 'open', seen: [], acks: [] },
+    token(claims = {}, header = {}) {
+      const { sid = 's1', jti = 't1' } = claims as { sid?: string; jti?: string }
+      if (!indexes.has(jti)) indexes.set(jti, indexes.size)
+      tokensOf.set(sid, (tokensOf.get(sid) ?? new Set()).add(jti))
+      const status = { status_list: { idx: indexes.get(jti), uri: listUri(issuer, 0) } }
+      return signToken(keys, { iss: issuer, status, ...claims }, header)
     },
-    token: (claims = {}, header = {}) => signToken(keys, { iss: issuer, ...claims }, header),
-    revoke({ reason = 'user_logout', ...what }) {
-      const at = Date.now()
-      const record = { seq: head() + 1, at, ...what, exp: Math.ceil(at / 1000) + 600, reason }
+    revokeUnheard({ reason = 'user_logout', ...what }) {
+      const dead = what.jti === undefined ? [...(tokensOf.get(what.sid) ?? [])] : [what.jti]
+      const tokens = dead.flatMap((jti) => indexes.get(jti) ?? [])
+      const record = { seq: head() + 1, at: Date.now(), ...what, reason, tokens }
       peer.log.push(record)
-      peer.write(line(record))
+      return record
+    },
+    revoke(what) {
+      const prev = head()
+      const record = peer.revokeUnheard(what)
+      peer.message({ type: 'revocation', ...record, prev })
       return record
     },
     write(text) {
-      for (const res of feeds) res.write(text)
+      for (const feed of sockets.clients) feed.send(text)
     },
+    message: (message) => peer.write(JSON.stringify(message)),
     cut() {
-      for (const res of feeds) res.destroy()
+      for (const feed of sockets.clients) feed.terminate()
     },
     stop() {
       clearInterval(beat)
+      peer.cut()
       server.closeAllConnections()
       return new Promise((resolve) => server.close(() => resolve()))
     },

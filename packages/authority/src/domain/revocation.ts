@@ -26,6 +26,8 @@ export type Revocation = {
   actor: Actor
   /** The access tokens that die with it. */
   tokens: IssuedToken[]
+  /** The resources whose APIs have to hear of it; absent: all of them. */
+  audiences?: string[]
 }
 
 /** A revocation in the log: durable, ordered, never changed. */
@@ -237,7 +239,9 @@ function expired(token: { exp: number }, now: number): boolean {
 
 function revocation(what: Revocation['what'], session: Session, cause: Cause, now: number): Revocation {
   const { sid, sub, clientId } = session
-  return { what, at: now, sid, sub, clientId, reason: cause.reason, actor: cause.actor, tokens: [] }
+  const { reason, actor } = cause
+  const audiences = Object.keys(session.resources)
+  return { what, at: now, sid, sub, clientId, reason, actor, tokens: [], audiences }
 }
 
 /** Ends a session: its refresh token and every access token it still holds die with it. */

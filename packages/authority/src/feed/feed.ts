@@ -1,110 +1,190 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { RevocationRecord } from '@rescind/guard/view'
-import type { Authority } from '../authority.ts'
-import { MAX_ACCESS_TOKEN_TTL } from '../domain/policy.ts'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { FeedMessage, Heartbeat, RevocationRecord } from '@rescind/guard/protocol'
+import { WebSocketServer } from 'ws'
+import type { ResourceConfig } from '../config.ts'
 import type { LoggedRevocation } from '../domain/revocation.ts'
-import { authenticateClient, OAuthError } from '../oauth/client-auth.ts'
+import { addressOf } from '../http/address.ts'
+import type { Store } from '../store/store.ts'
+import { catchUp } from './catch-up.ts'
+import { type Confirmation, confirm } from './confirm.ts'
+import { concerns, createGroups, type Group } from './groups.ts'
+import { type ConnectedGuard, dropGuard, framesOf, openGuardSocket, sendLive } from './guard-socket.ts'
+import { toRecord } from './record.ts'
 
-/** A record matters to a guard for this long after the last token has expired, in s: clocks differ. */
-const LINGER = 60
 const HEARTBEAT = 1_000
-/** A guard that lets this many bytes pile up is dropped; it comes back and resumes. */
-const MAX_BEHIND = 1024 * 1024
-const PAGE = 1_000
+/** A guard acknowledges each heartbeat; one that said nothing for this long, in ms, is gone. */
+const SILENCE = 10_000
+const MAX_GUARDS = 10_000
+/** How many revocations are timed until guards acknowledge them. */
+const TIMED = 10_000
 
-/** What a guard has to know of a revocation; nothing, where only refreshing was stopped. */
-export function toRecord(revocation: LoggedRevocation): RevocationRecord | undefined {
-  if (revocation.what === 'refresh_token') return undefined
-  const { seq, at, sid, jti, reason, tokens } = revocation
-  const exp = Math.max(Math.ceil(at / 1000), ...tokens.map((token) => token.exp))
-  return { seq, at, sid, ...(jti === undefined ? {} : { jti }), exp, reason }
-}
-
-/** Reads from the log all that can still matter after `seq`: whatever was recorded while tokens still live. */
-export async function stillMatters(authority: Authority, after: number): Promise<LoggedRevocation[]> {
-  const { store, now } = authority
-  // By the longest life that any configuration allows: tokens outlive the setting that they were made under.
-  const since = now() - (MAX_ACCESS_TOKEN_TTL + LINGER) * 1000
-  const found: LoggedRevocation[] = []
-  for (let seq = after; ; ) {
-    const page = await store.read({ kind: 'revocations', after: seq, since, limit: PAGE })
-    found.push(...page)
-    const last = page.at(-1)
-    if (!last || page.length < PAGE) return found
-    seq = last.seq
-  }
+/** A guard that is connected, for those who ask. */
+export type GuardState = {
+  guard: string
+  resources: string[]
+  clientId: string
+  address: string
+  agent: string
+  /** When it connected, in ms. */
+  since: number
+  /** It has applied every revocation up to this `seq`. */
+  acknowledged: number
+  /** How far that is behind the newest one that concerns it. */
+  behind: number
+  /** How long ago it was heard, in ms. */
+  silentFor: number
 }
 
 export type Feed = {
-  endpoint(
-    authority: Authority,
-    req: IncomingMessage,
-    res: ServerResponse,
-    query: URLSearchParams,
-  ): Promise<void>
+  /** Takes over the connection of a resource server that has authenticated and has everything up to `since`. */
+  connect(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string, since: number): void
+  /** Sends a revocation to every guard that it concerns. Call it in `seq` order. */
   publish(revocation: LoggedRevocation): void
+  /** Tells every guard the signing keys as they are now. */
+  announceKeys(): void
+  confirm(revocations: LoggedRevocation[], ms: number): Promise<Confirmation>
+  guards(): GuardState[]
+  /** The newest revocation that was published. */
+  readonly seq: number
   close(): void
 }
 
-/** The live feed: one line of JSON for each revocation, to every guard that is connected. */
-export function createFeed(): Feed {
-  const guards = new Set<{ res: ServerResponse; backlog?: string[] }>()
-  let seq = 0
+export type FeedOptions = {
+  store: Store
+  resources: ResourceConfig[]
+  trustProxy: boolean
+  /** The newest revocation so far. */
+  seq: number
+  /** The time in ms. */
+  now: () => number
+  /** The signing keys as they are now. */
+  kids: () => string[]
+  /** Tokens of status lists below this one have all expired. */
+  firstList: () => number
+  /** Hears how long after its commit a guard has applied a revocation, in seconds. */
+  onAcknowledged: (seconds: number) => void
+}
 
-  function send(guard: { res: ServerResponse }, lines: string) {
-    if (guard.res.writableLength > MAX_BEHIND) guard.res.destroy()
-    else guard.res.write(lines)
+/** The live feed: each revocation, in order, to every guard of an API that it concerns, and what they acknowledge. */
+export function createFeed(options: FeedOptions): Feed {
+  const { store, now, kids, firstList } = options
+  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: 256 })
+  const groups = createGroups(options.resources)
+  const acknowledged = timeAcknowledgements(options.onAcknowledged)
+  const send = createSender(groups)
+  let newest = options.seq
+
+  const heartbeat = ({ last }: Group): Heartbeat => ({
+    ...{ seq: newest, prev: last, at: now(), firstList: firstList() },
+  })
+  async function welcome(guard: ConnectedGuard, group: Group, since: number) {
+    const prev = await catchUp(guard, group, { store, since, now, newest: () => newest })
+    if (prev === undefined) return guard.socket.send(write({ type: 'reload' }))
+    guard.live = true
+    sendLive(guard, write({ type: 'ready', guard: guard.id, kids: kids(), ...heartbeat(group), prev }))
   }
   const beat = setInterval(() => {
-    const line = `{"type":"heartbeat","seq":${seq}}\n`
-    for (const guard of guards) if (!guard.backlog) send(guard, line)
+    for (const group of groups.values()) beatTo(group, write({ type: 'heartbeat', ...heartbeat(group) }))
   }, HEARTBEAT)
   beat.unref()
 
   return {
-    async endpoint(authority, req, res, query) {
-      const client = await authenticateClient(authority, req, new Map())
-      const known = authority.config.resources.some((one) => one.client_id === client.clientId)
-      if (!client.confidential || !known) {
-        throw new OAuthError(
-          403,
-          'access_denied',
-          'the feed is for the resource servers of the configuration',
-        )
-      }
-      const since = query.get('since')
-      if (since !== null && !/^\d{1,15}$/.test(since)) {
-        throw new OAuthError(400, 'invalid_request', '`since` is the last seq that was applied')
-      }
-      // What is committed while the log is read waits here, and is sent after it.
-      const guard: { res: ServerResponse; backlog?: string[] } = { res, backlog: [] }
-      guards.add(guard)
-      res.on('close', () => guards.delete(guard))
-      const past = await stillMatters(authority, Number(since ?? 0))
-      const { seq: head } = await authority.store.read({ kind: 'head' })
-      seq = Math.max(seq, head)
-      res.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' })
-      const lines = past.flatMap((revocation) => line(revocation) ?? [])
-      send(guard, [...lines, ...(guard.backlog ?? []), `{"type":"ready","seq":${seq}}\n`].join(''))
-      guard.backlog = undefined
+    connect(req, rawSocket, head, clientId, since) {
+      const group = groups.get(clientId)
+      if (!group || server.clients.size >= MAX_GUARDS) return void rawSocket.destroy()
+      server.handleUpgrade(req, rawSocket, head, (socket) => {
+        const guard = openGuardSocket(socket, {
+          address: addressOf(req, options.trustProxy),
+          agent: `${req.headers['user-agent'] ?? ''}`.slice(0, 100),
+          since,
+          now: now(),
+          newest: () => newest,
+          onAcknowledged: acknowledged.by,
+          onClose: (gone) => group.guards.delete(gone),
+        })
+        group.guards.add(guard)
+        welcome(guard, group, since).catch(() => dropGuard(guard, 1013, 'not available; try again'))
+      })
     },
     publish(revocation) {
-      seq = Math.max(seq, revocation.seq)
-      const text = line(revocation)
-      if (!text) return
-      for (const guard of guards) {
-        if (guard.backlog) guard.backlog.push(text)
-        else send(guard, text)
-      }
+      newest = revocation.seq
+      const record = toRecord(revocation)
+      if (!record) return
+      acknowledged.start(newest)
+      send(revocation, record)
+    },
+    announceKeys() {
+      const frame = write({ type: 'keys', kids: kids() })
+      for (const { guards } of groups.values()) for (const guard of guards) sendLive(guard, frame)
+    },
+    confirm: (revocations, ms) => confirm(groups.values(), revocations, ms),
+    guards: () => [...groups.values()].flatMap(statesOf),
+    get seq() {
+      return newest
     },
     close() {
       clearInterval(beat)
-      for (const guard of guards) guard.res.end()
+      for (const socket of server.clients) {
+        socket.close(1012, 'the authority is restarting')
+        setTimeout(() => socket.terminate(), 500).unref()
+      }
     },
   }
 }
 
-function line(revocation: LoggedRevocation): string | undefined {
-  const record = toRecord(revocation)
-  return record && `${JSON.stringify({ type: 'revocation', ...record })}\n`
+/** Sends revocations to whom they concern; all that came with one commit goes out in one write a guard. */
+function createSender(groups: Map<string, Group>) {
+  let flushing = false
+  function flush() {
+    flushing = false
+    for (const { pending, guards } of groups.values()) {
+      for (const frame of framesOf(pending.splice(0))) for (const guard of guards) sendLive(guard, frame)
+    }
+  }
+  return (revocation: LoggedRevocation, record: RevocationRecord) => {
+    for (const group of groups.values()) {
+      if (!concerns(group, revocation)) continue
+      const line = { type: 'revocation', ...record, prev: group.last } as const
+      if (group.guards.size > 0) group.pending.push(write(line))
+      group.last = record.seq
+    }
+    if (!flushing) queueMicrotask(flush)
+    flushing = true
+  }
+}
+
+function beatTo({ guards }: Group, frame: string) {
+  for (const guard of guards) {
+    guard.messages = 0
+    if (performance.now() - guard.heardAt > SILENCE) dropGuard(guard, 1013, 'went silent; resume')
+    else sendLive(guard, frame)
+  }
+}
+
+/** Knows when the newest revocations were committed. */
+function timeAcknowledgements(onAcknowledged: (seconds: number) => void) {
+  const at = new Map<number, number>()
+  return {
+    start(seq: number) {
+      at.set(seq, performance.now())
+      at.delete(seq - TIMED)
+    },
+    by(seq: number) {
+      const since = at.get(seq)
+      if (since !== undefined) onAcknowledged((performance.now() - since) / 1000)
+    },
+  }
+}
+
+function statesOf({ clientId, resources, last, guards }: Group): GuardState[] {
+  return [...guards].map(({ id, address, agent, since, acknowledged, heardAt }) => ({
+    ...{ guard: id, resources, clientId, address, agent, since, acknowledged },
+    behind: Math.max(0, last - acknowledged),
+    silentFor: Math.round(performance.now() - heardAt),
+  }))
+}
+
+function write(message: FeedMessage): string {
+  return JSON.stringify(message)
 }

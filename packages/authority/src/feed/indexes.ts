@@ -1,45 +1,71 @@
 import { randomInt } from 'node:crypto'
+import { LIST_SIZE } from '@rescind/guard/status'
 import type { Store } from '../store/store.ts'
 
 const BLOCK = 4096
+/** What is left of a block after this long, in ms, is given up: otherwise its list could never retire. */
+const BLOCK_LIFE = 600_000
+/** A list is kept this long after its last token has expired, in ms: clocks differ. */
+const LINGER = 60_000
 
-/** Hands out status-list indexes. */
+/** Hands out status-list indexes, and knows which lists have live tokens. */
 export type Indexes = {
   next(): Promise<number>
-  /** Indexes below this one have been reserved by now. */
-  readonly end: number
+  /** The lists that are not over, oldest first. */
+  lists(): number[]
+  /** Lists below this one are over. */
+  readonly firstList: number
 }
 
 /**
  * Indexes come from blocks that the store reserves, in random order within a block: two tokens that were issued
  * one after the other can't be linked by their places. What a crash leaves of a block is not given again.
+ * @param options.ttl how long an access token lives, in seconds
+ * @param options.now the time in ms
  */
-export async function createIndexes(store: Store): Promise<Indexes> {
+export async function createIndexes(options: {
+  store: Store
+  ttl: number
+  now: () => number
+}): Promise<Indexes> {
+  const { store, ttl, now } = options
+  const live = new Map<number, number>()
   let free: number[] = []
-  let end = 0
+  let usableUntil = 0
+  let newest = 0
   let filling: Promise<void> | undefined
 
   async function fill() {
-    const { first } = await store.transact({ kind: 'reserve-indexes', size: BLOCK })
-    end = Math.max(end, first + BLOCK)
-    const block = Array.from({ length: BLOCK }, (_, offset) => first + offset)
-    for (let i = block.length - 1; i > 0; i--) {
-      const j = randomInt(i + 1)
-      const swap = block[i] as number
-      block[i] = block[j] as number
-      block[j] = swap
-    }
-    free = block.concat(free)
+    const at = now()
+    const until = at + BLOCK_LIFE + ttl * 1000 + LINGER
+    const { first } = await store.transact({
+      kind: 'reserve-indexes',
+      size: BLOCK,
+      listSize: LIST_SIZE,
+      at,
+      until,
+    })
+    newest = Math.floor(first / LIST_SIZE)
+    live.set(newest, Math.max(until, live.get(newest) ?? 0))
+    usableUntil = at + BLOCK_LIFE
+    free = shuffled(Array.from({ length: BLOCK }, (_, offset) => first + offset))
+  }
+  function lists(): number[] {
+    const at = now()
+    for (const [list, until] of live) if (until <= at && list !== newest) live.delete(list)
+    return [...live.keys()].sort((a, b) => a - b)
   }
 
+  for (const { list, until } of await store.read({ kind: 'status-lists', at: now() })) live.set(list, until)
   await fill()
   return {
-    get end() {
-      return end
+    lists,
+    get firstList() {
+      return lists()[0] ?? newest
     },
     async next() {
       for (;;) {
-        const idx = free.pop()
+        const idx = now() < usableUntil ? free.pop() : undefined
         if (idx !== undefined) return idx
         filling ??= fill().finally(() => {
           filling = undefined
@@ -48,4 +74,14 @@ export async function createIndexes(store: Store): Promise<Indexes> {
       }
     },
   }
+}
+
+function shuffled(block: number[]): number[] {
+  for (let i = block.length - 1; i > 0; i--) {
+    const j = randomInt(i + 1)
+    const swap = block[i] as number
+    block[i] = block[j] as number
+    block[j] = swap
+  }
+  return block
 }

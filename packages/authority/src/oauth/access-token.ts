@@ -1,6 +1,6 @@
+import { LIST_SIZE, listUri } from '@rescind/guard/status'
 import { SignJWT } from 'jose'
 import { type Session, scopeFor } from '../domain/session.ts'
-import { LIST_SIZE } from '../feed/status-list.ts'
 import type { KeyRing } from '../keys/ring.ts'
 
 export type TokenFacts = {
@@ -39,7 +39,7 @@ export function accessTokenClaims(
     auth_time: session.authTime,
     ...(session.acr ? { acr: session.acr } : {}),
     ...(facts.jkt ? { cnf: { jkt: facts.jkt } } : {}),
-    status: { status_list: { idx: facts.idx % LIST_SIZE, uri: `${issuer}/status-lists/${list}` } },
+    status: { status_list: { idx: facts.idx % LIST_SIZE, uri: listUri(issuer, list) } },
   }
 }
 

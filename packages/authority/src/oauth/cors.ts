@@ -45,7 +45,7 @@ export function cors(origins: Origins, req: IncomingMessage, res: ServerResponse
   const allowed = origin !== undefined && origins.has(origin)
   if (allowed) {
     res.setHeader('access-control-allow-origin', origin)
-    res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
+    res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After, Preference-Applied')
   }
   if (req.method !== 'OPTIONS') return false
   if (allowed) {

@@ -62,7 +62,7 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
   return {
     adapter: createAdapter(store, seal, now),
     jwks: { keys: authority.ring().jwks },
-    clients: [...config.clients.map(toMetadata), ...config.resources.flatMap(resourceServerClient)],
+    clients: [...config.clients.map(toMetadata), ...resourceServers(config.resources)],
     clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post'],
     clientDefaults: {
       grant_types: ['authorization_code', 'refresh_token'],
@@ -134,6 +134,7 @@ function metadata({ config }: Authority): Configuration['discovery'] {
     revocation_endpoint: `${config.issuer}${ROUTES.revocation}`,
     introspection_endpoint: `${config.issuer}${ROUTES.introspection}`,
     userinfo_endpoint: `${config.issuer}${ROUTES.userinfo}`,
+    status_list_aggregation_endpoint: `${config.issuer}/status-lists`,
     revocation_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
     introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
     dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519'],
@@ -231,10 +232,11 @@ function toMetadata({ firstParty: _, ...metadata }: Authority['config']['clients
   return metadata as ClientMetadata
 }
 
-/** A guard authenticates as a client that can't sign anybody in. */
-function resourceServerClient({ client_id, client_secret, name }: ResourceConfig): ClientMetadata[] {
-  if (!client_id || !client_secret) return []
-  return [
-    { client_id, client_secret, client_name: name, redirect_uris: [], response_types: [], grant_types: [] },
-  ]
+/** A guard authenticates as a client that can't sign anybody in; one client may guard several resources. */
+function resourceServers(resources: ResourceConfig[]): ClientMetadata[] {
+  const nothing = { redirect_uris: [], response_types: [], grant_types: [] }
+  const clients = resources.flatMap(({ client_id, client_secret, name }) =>
+    client_id && client_secret ? [{ client_id, client_secret, client_name: name, ...nothing }] : [],
+  )
+  return [...new Map(clients.map((client) => [client.client_id, client])).values()]
 }

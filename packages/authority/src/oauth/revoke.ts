@@ -4,19 +4,9 @@ import type { RevocationRequest } from '../domain/revocation.ts'
 import { addressOf } from '../http/address.ts'
 import { readForm } from '../http/body.ts'
 import { sendJson } from '../http/respond.ts'
+import { receiptOf, sendReceipt } from '../receipt.ts'
 import { MAX_TOKEN, presentedAccess, readOwnSecret, revoke } from '../revoke.ts'
-import type { RevokeOutcome } from '../store/store.ts'
 import { authenticateClient, OAuthError } from './client-auth.ts'
-
-/** What a revocation answers. A bare 200 proves nothing (RFC 7009 §2.2): the receipt does. */
-export type Receipt =
-  | { revoked: true; ended: ReceiptEntry[]; signedOut: boolean }
-  /** It was dead before; nothing changed. */
-  | { revoked: true; already: true }
-  /** We never issued it, so there was nothing to revoke. */
-  | { revoked: false; status: 'unknown_token' }
-
-type ReceiptEntry = { what: string; sid: string; seq: number; at: string; reason: string }
 
 /**
  * `POST /oauth/revoke` (RFC 7009): an access token, a refresh token or a logout ticket, for its own client.
@@ -30,12 +20,15 @@ export async function revocationEndpoint(authority: Authority, req: IncomingMess
   const token = form.get('token')
   if (!token) throw new OAuthError(400, 'invalid_request', 'the parameter `token` is missing')
   const by = await presented(authority, token, client.clientId)
-  if (!by) return sendJson(res, 200, { revoked: false, status: 'unknown_token' } satisfies Receipt)
+  if (!by) return sendJson(res, 200, { revoked: false, status: 'unknown_token' })
   const outcome = await revoke(authority, by, `client:${client.clientId}`, address)
   if (outcome.kind === 'refused') {
     throw new OAuthError(400, 'invalid_grant', 'the token was issued to another client')
   }
-  sendJson(res, 200, receiptOf(outcome))
+  await sendReceipt(authority, req, res, outcome, (guards) => ({
+    ...receiptOf(outcome),
+    ...(guards ? { guards } : {}),
+  }))
 }
 
 async function presented(
@@ -54,14 +47,4 @@ async function presented(
   } catch {
     return undefined
   }
-}
-
-/** The receipt of a revocation that was decided. */
-export function receiptOf(outcome: Exclude<RevokeOutcome, { kind: 'refused' }>): Receipt {
-  if (outcome.kind === 'unknown') return { revoked: false, status: 'unknown_token' }
-  if (outcome.kind === 'already') return { revoked: true, already: true }
-  const ended = outcome.revocations.map(({ what, sid, seq, at, reason }) => {
-    return { what, sid, seq, at: new Date(at).toISOString(), reason }
-  })
-  return { revoked: true, ended, signedOut: outcome.signedOut }
 }

@@ -202,11 +202,15 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
 
     it('index-given-twice: status-list blocks never overlap, also after a restart', async () => {
       const blocks = await Promise.all(
-        Array.from({ length: 5 }, () => store.transact({ kind: 'reserve-indexes', size: 10 })),
+        Array.from({ length: 5 }, () =>
+          store.transact({ kind: 'reserve-indexes', size: 10, listSize: 1000, at: 0, until: 1 }),
+        ),
       )
       await store.close()
       store = await suite.open()
-      blocks.push(await store.transact({ kind: 'reserve-indexes', size: 10 }))
+      blocks.push(
+        await store.transact({ kind: 'reserve-indexes', size: 10, listSize: 1000, at: 0, until: 1 }),
+      )
       assert.deepEqual(
         blocks.map((block) => block.first).sort((a, b) => a - b),
         [0, 10, 20, 30, 40, 50],

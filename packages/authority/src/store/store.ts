@@ -51,8 +51,11 @@ export type Transaction =
   | { kind: 'add-account'; account: Account; audit: AuditEvent }
   | { kind: 'set-password'; email: string; password: string; audit: AuditEvent }
   | { kind: 'put-keys'; keys: StoredKey[]; retire: { kid: string; at: number }[]; audit?: AuditEvent }
-  /** Reserves a block of `size` status-list indexes; a block is never given twice. */
-  | { kind: 'reserve-indexes'; size: number }
+  /**
+   * Reserves a block of `size` status-list indexes, all in one list of `listSize`; a block is never given twice.
+   * `until` (ms): by then every token of the block has expired.
+   */
+  | { kind: 'reserve-indexes'; size: number; listSize: number; at: number; until: number }
 
 export type WriteOutcome =
   | { kind: 'written'; revocations: LoggedRevocation[] }
@@ -77,6 +80,11 @@ export type OutcomeOf<T extends Transaction> = T extends { kind: 'write' }
         ? { first: number }
         : { kind: 'written' } | { kind: 'exists' } | { kind: 'missing' }
 
+/** Where the log is: its oldest and newest `seq` (0: it is empty), and how many audit records there are. */
+export type Head = { first: number; seq: number; records: number }
+/** A status list, and when the last token in it has expired, in ms. */
+export type LiveList = { list: number; until: number }
+
 export type AuditFilter = { event?: string; sub?: string; sid?: string; after?: number; limit: number }
 
 export type Query =
@@ -93,6 +101,8 @@ export type Query =
   /** The log after `seq`, oldest first, at most `limit`. */
   | { kind: 'revocations'; after: number; since?: number; limit: number }
   | { kind: 'head' }
+  /** The status lists that are not over at `at` (ms), in order. */
+  | { kind: 'status-lists'; at: number }
   | { kind: 'audit'; filter: AuditFilter }
 
 export type AnswerOf<Q extends Query> = Q extends { kind: 'record' | 'record-by-uid' }
@@ -112,8 +122,10 @@ export type AnswerOf<Q extends Query> = Q extends { kind: 'record' | 'record-by-
               : Q extends { kind: 'revocations' }
                 ? LoggedRevocation[]
                 : Q extends { kind: 'head' }
-                  ? { seq: number; records: number }
-                  : AuditRecord[]
+                  ? Head
+                  : Q extends { kind: 'status-lists' }
+                    ? LiveList[]
+                    : AuditRecord[]
 
 /** What an authority keeps. */
 export type Store = {

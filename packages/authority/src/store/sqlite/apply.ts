@@ -41,8 +41,18 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
       if (transaction.audit) tables.appendAudit(transaction.audit)
       return { kind: 'written' }
     case 'reserve-indexes':
-      return { first: tables.advance('status-index', transaction.size) }
+      return { first: reserve(tables, transaction) }
   }
+}
+
+function reserve(
+  tables: Tables,
+  { size, listSize, at, until }: Extract<Transaction, { kind: 'reserve-indexes' }>,
+): number {
+  const first = tables.advance('status-index', size)
+  tables.keepList(Math.floor(first / listSize), until)
+  tables.forgetLists(at)
+  return first
 }
 
 function conflictIn(

@@ -11,6 +11,7 @@ export function openLog(db: DatabaseSync) {
   const heads = { seq: 0, audit: { n: 0, hash: CHAIN_START }, dataVersion: -1 }
   const dataVersion = db.prepare('PRAGMA data_version')
   const lastSeq = db.prepare('SELECT max(seq) AS seq FROM revocations')
+  const firstSeq = db.prepare('SELECT min(seq) AS seq FROM revocations')
   const lastAudit = db.prepare('SELECT n, hash FROM audit ORDER BY n DESC LIMIT 1')
   const insertRevocation = db.prepare('INSERT INTO revocations (seq, at, body) VALUES (?, ?, ?)')
   const selectRevocations = db.prepare(
@@ -34,7 +35,11 @@ export function openLog(db: DatabaseSync) {
       heads.audit = last ? { n: last.n, hash: last.hash } : { n: 0, hash: CHAIN_START }
       return !force
     },
-    head: () => ({ seq: heads.seq, records: heads.audit.n }),
+    head: () => ({
+      first: (firstSeq.get() as { seq: number | null }).seq ?? 0,
+      seq: heads.seq,
+      records: heads.audit.n,
+    }),
 
     logRevocation(revocation: Revocation): LoggedRevocation {
       const logged = { ...revocation, seq: heads.seq + 1 }

@@ -61,6 +61,11 @@ const MIGRATIONS = [
 
   CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
   `,
+  `
+  CREATE TABLE status_lists (list INTEGER PRIMARY KEY, until INTEGER NOT NULL) STRICT;
+  INSERT INTO status_lists
+    SELECT (value - 1) / 131072, (unixepoch() + 3720) * 1000 FROM counters WHERE name = 'status-index';
+  `,
 ]
 
 /**

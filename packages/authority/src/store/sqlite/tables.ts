@@ -1,12 +1,19 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Session } from '../../domain/session.ts'
-import type { Account, StoredKey } from '../store.ts'
+import type { Account, LiveList, StoredKey } from '../store.ts'
 import { openLog } from './log.ts'
 import { openRecords } from './records.ts'
 
 /** All tables, each spoken to in one place. */
 export function openTables(db: DatabaseSync) {
-  return { ...openLog(db), ...openRecords(db), ...openSessions(db), ...openAccounts(db), ...openKeys(db) }
+  return {
+    ...openLog(db),
+    ...openRecords(db),
+    ...openSessions(db),
+    ...openAccounts(db),
+    ...openKeys(db),
+    ...openLists(db),
+  }
 }
 
 export type Tables = ReturnType<typeof openTables>
@@ -87,6 +94,20 @@ function openKeys(db: DatabaseSync) {
     },
     /** Adds `by` to a counter and gives what it was before. */
     advance: (name: string, by: number): number => (advance.get(name, by) as { value: number }).value - by,
+  }
+}
+
+function openLists(db: DatabaseSync) {
+  const keep = db.prepare(
+    `INSERT INTO status_lists (list, until) VALUES (?, ?)
+     ON CONFLICT (list) DO UPDATE SET until = max(until, excluded.until)`,
+  )
+  const forget = db.prepare('DELETE FROM status_lists WHERE until <= ?')
+  const live = db.prepare('SELECT list, until FROM status_lists WHERE until > ? ORDER BY list')
+  return {
+    keepList: (list: number, until: number) => void keep.run(list, until),
+    forgetLists: (at: number) => void forget.run(at),
+    listsAt: (at: number) => live.all(at).map((row) => ({ ...row }) as LiveList),
   }
 }
 

@@ -1,0 +1,31 @@
+import type { ResourceConfig } from '../config.ts'
+import type { LoggedRevocation } from '../domain/revocation.ts'
+import type { ConnectedGuard } from './guard-socket.ts'
+
+/** The guards of one client: they see the same, so it is written once for all of them. */
+export type Group = {
+  clientId: string
+  resources: string[]
+  /** The newest revocation for this group. */
+  last: number
+  /** What is to be sent at the end of this turn. */
+  pending: string[]
+  guards: Set<ConnectedGuard>
+}
+
+/** A group for each client that guards an API, by its `client_id`. */
+export function createGroups(resources: ResourceConfig[]): Map<string, Group> {
+  const groups = new Map<string, Group>()
+  for (const { resource, client_id: clientId } of resources) {
+    if (clientId === undefined) continue
+    const group = groups.get(clientId)
+    if (group) group.resources.push(resource)
+    else groups.set(clientId, { clientId, resources: [resource], last: 0, pending: [], guards: new Set() })
+  }
+  return groups
+}
+
+/** Whether a group's guards have to hear of a revocation: it kills what their APIs would accept. */
+export function concerns({ resources }: Group, { audiences }: LoggedRevocation): boolean {
+  return audiences === undefined || resources.some((resource) => audiences.includes(resource))
+}

@@ -1,0 +1,36 @@
+import type { RevocationRecord } from '@rescind/guard/protocol'
+import { MAX_ACCESS_TOKEN_TTL } from '../domain/policy.ts'
+import type { LoggedRevocation } from '../domain/revocation.ts'
+import type { Store } from '../store/store.ts'
+
+/** A record matters to a guard for this long after the last token has expired, in s: clocks differ. */
+const LINGER = 60
+
+/** What a guard has to know of a revocation; nothing, where only refreshing was stopped. */
+export function toRecord(revocation: LoggedRevocation): RevocationRecord | undefined {
+  if (revocation.what === 'refresh_token') return undefined
+  const { seq, at, sid, jti, reason, tokens } = revocation
+  const indexes = tokens.flatMap(({ idx }) => (idx >= 0 ? [idx] : []))
+  return { seq, at, sid, ...(jti === undefined ? {} : { jti }), reason, tokens: indexes }
+}
+
+/** Since when, in ms, a revocation can still matter at `now` (ms): by the longest life that any configuration allows. */
+export function mattersSince(now: number): number {
+  return now - (MAX_ACCESS_TOKEN_TTL + LINGER) * 1000
+}
+
+/** Reads from the log, page by page, all after `seq` that can still matter. */
+export async function* stillMatters(
+  store: Store,
+  now: number,
+  after = 0,
+): AsyncGenerator<LoggedRevocation[]> {
+  const limit = 1_000
+  for (let seq = after; ; ) {
+    const page = await store.read({ kind: 'revocations', after: seq, since: mattersSince(now), limit })
+    if (page.length > 0) yield page
+    const last = page.at(-1)
+    if (!last || page.length < limit) return
+    seq = last.seq
+  }
+}

@@ -1,0 +1,43 @@
+export type Cache<T> = {
+  get(key: string): T | undefined
+  set(key: string, value: T): void
+  clear(): void
+  readonly size: number
+}
+
+/**
+ * Remembers at least the `size` entries that were used last, and never more than twice as many. Two generations: when
+ * the young one is full the old one is let go whole, so nothing is ever searched for what to forget.
+ */
+export function createCache<T>(size: number): Cache<T> {
+  let young = new Map<string, T>()
+  let old = new Map<string, T>()
+
+  function set(key: string, value: T) {
+    if (young.size >= size) {
+      old = young
+      young = new Map()
+    }
+    young.set(key, value)
+  }
+  return {
+    get(key) {
+      const found = young.get(key)
+      if (found !== undefined) return found
+      const kept = old.get(key)
+      if (kept !== undefined) {
+        old.delete(key)
+        set(key, kept)
+      }
+      return kept
+    },
+    set,
+    clear() {
+      young = new Map()
+      old = new Map()
+    },
+    get size() {
+      return young.size + old.size
+    },
+  }
+}

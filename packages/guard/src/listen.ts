@@ -1,0 +1,79 @@
+import { GuardError } from './errors.ts'
+import { type Credentials, followFeed } from './feed.ts'
+import { remoteKeys } from './jwks.ts'
+import { loadStatusLists } from './lists.ts'
+import type { RevocationView } from './view.ts'
+
+/** Clocks that differ by less than this, in ms, are taken for the same: a message takes time to come. */
+const SAME_TIME = 1_000
+
+/**
+ * Everything that the guard hears from its authority: the status lists, the feed, the keys, and what time it is there.
+ * @param options.maxStaleness in ms
+ * @param options.onReady the view knows everything again
+ * @param options.onKeysDropped what was verified before is to be verified again
+ */
+export function listen(options: {
+  issuer: string
+  credentials: Credentials
+  view: RevocationView
+  maxStaleness: number
+  now?: () => number
+  onReady: () => void
+  onKeysDropped: () => void
+  onError?: (error: Error) => void
+}) {
+  const { credentials, view, maxStaleness } = options
+  const issuer = options.issuer.replace(/\/$/, '')
+  const clock = options.now ?? Date.now
+  // How long ago something was is told by a clock that nobody sets back, or old memory would pass for fresh.
+  const ticks = () => performance.now()
+  let heardAt = -Infinity
+  let offset = 0
+  const silentFor = () => ticks() - heardAt
+  const now = () => clock() + offset
+
+  let becomeReady = () => {}
+  let giveUp: (error: GuardError) => void = () => {}
+  const ready = new Promise<void>((resolve, reject) => {
+    becomeReady = resolve
+    giveUp = reject
+  })
+  // Who does not wait for it hears of it by `onError`.
+  ready.catch(() => {})
+  const keys = remoteKeys({
+    url: `${issuer}/oauth/jwks`,
+    now: ticks,
+    listening: () => silentFor() <= maxStaleness,
+    onDropped: options.onKeysDropped,
+  })
+  const { close } = followFeed({
+    url: `${issuer.replace(/^http/, 'ws')}/feed`,
+    credentials,
+    view,
+    load: () =>
+      loadStatusLists({
+        aggregation: `${issuer}/status-lists`,
+        bits: view.bits,
+        keyFor: keys.find,
+        now: clock,
+      }),
+    onReady: () => {
+      options.onReady()
+      becomeReady()
+    },
+    onHeartbeat: ({ at, firstList }) => {
+      heardAt = ticks()
+      // A machine whose clock is wrong goes by the authority's, or it would take dead tokens and refuse live ones.
+      const difference = at - clock()
+      offset = Math.abs(difference) < SAME_TIME ? 0 : difference
+      view.bits.retire(firstList)
+    },
+    onKeys: (kids) => void keys.expect(kids),
+    onError: (error) => {
+      if (error instanceof GuardError && error.code === 'CONFIGURATION') giveUp(error)
+      options.onError?.(error)
+    },
+  })
+  return { ready, close, silentFor, now, keyFor: keys.find }
+}

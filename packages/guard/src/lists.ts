@@ -1,0 +1,98 @@
+import { promisify } from 'node:util'
+import { inflate } from 'node:zlib'
+import { compactVerify } from 'jose'
+import { readBody } from './read-body.ts'
+import { LIST_SIZE, type StatusBits } from './status.ts'
+import type { KeyResolver } from './verify.ts'
+
+const TIMEOUT = 10_000
+const MAX_AGGREGATION = 1024 * 1024
+/** A list of which every second bit is set compresses to its own size; base64url twice, and the rest of a JWT. */
+const MAX_LIST = 64 * 1024
+const AT_ONCE = 8
+/** How far clocks may differ, in seconds. */
+const SKEW = 60
+
+const decompress = promisify(inflate)
+
+/** A status list, verified: its bytes, and the newest revocation that it knows of. */
+export type StatusList = { bytes: Uint8Array; seq: number }
+
+/**
+ * Verifies a Status List Token (draft-ietf-oauth-status-list §8.3): signature, type, `sub`, times, and what it holds.
+ * @param options.uri where it was fetched
+ * @param options.now the time in ms
+ * @throws Error when it can't be believed
+ */
+export async function readStatusList(
+  token: string,
+  options: { uri: string; keyFor: KeyResolver; now: number },
+): Promise<StatusList> {
+  const { uri, keyFor, now } = options
+  const { payload, protectedHeader } = await compactVerify(
+    token,
+    ({ alg, kid }) => keyFor({ alg: `${alg}`, kid: `${kid}` }),
+    { algorithms: ['EdDSA', 'Ed25519'] },
+  )
+  if (protectedHeader.typ !== 'statuslist+jwt') throw new Error('it is no status list')
+  const claims = JSON.parse(Buffer.from(payload).toString('utf8')) as Record<string, unknown> | null
+  const { sub, iat, exp, status_list, rescind_seq } = claims ?? {}
+  const { bits, lst } = (status_list ?? {}) as Record<string, unknown>
+  const seconds = now / 1000
+  if (sub !== uri) throw new Error('it is another status list')
+  if (!Number.isSafeInteger(iat) || (iat as number) > seconds + SKEW)
+    throw new Error('it is of no known time')
+  if (!Number.isSafeInteger(exp) || (exp as number) + SKEW <= seconds) throw new Error('it has expired')
+  if (bits !== 1 || typeof lst !== 'string' || !/^[A-Za-z0-9_-]+$/.test(lst))
+    throw new Error('it is malformed')
+  const bytes = await decompress(Buffer.from(lst, 'base64url'), { maxOutputLength: LIST_SIZE / 8 })
+  return { bytes, seq: Number.isSafeInteger(rescind_seq) ? Math.max(0, rescind_seq as number) : 0 }
+}
+
+/**
+ * Reads every status list that the authority names into `bits`.
+ * @param options.aggregation the list of lists (draft §9.3)
+ * @param options.now the time in ms
+ * @returns the `seq` up to which all of them know every revocation
+ * @throws Error when one can't be read: what it says would be missing
+ */
+export async function loadStatusLists(options: {
+  aggregation: string
+  bits: StatusBits
+  keyFor: KeyResolver
+  now: () => number
+  fetch?: typeof globalThis.fetch
+}): Promise<number> {
+  const { aggregation, bits, keyFor, now, fetch = globalThis.fetch } = options
+  const get = async (url: string, accept: string, max: number) => {
+    const request = { headers: { accept }, redirect: 'error', cache: 'no-store' } as const
+    const response = await fetch(url, { ...request, signal: AbortSignal.timeout(TIMEOUT) })
+    if (response.status !== 200) throw new Error(`${new URL(url).pathname} answered ${response.status}`)
+    const text = (await readBody(response, max)).toString('utf8')
+    // Its own time where it says so: our clock may be wrong, and nothing has told us yet.
+    return { text, at: Date.parse(response.headers.get('date') ?? '') || now() }
+  }
+  const { status_lists: uris, rescind_seq } = JSON.parse(
+    (await get(aggregation, 'application/json', MAX_AGGREGATION)).text,
+  ) as Record<string, unknown>
+  if (!Array.isArray(uris) || !Number.isSafeInteger(rescind_seq))
+    throw new Error('the list of lists is malformed')
+
+  let seq = rescind_seq as number
+  const left = uris.map((uri: unknown) => {
+    const number = typeof uri === 'string' ? bits.numberOf(uri) : undefined
+    if (number === undefined) throw new Error('the list of lists names one that is not the authority’s')
+    return { uri: uri as string, number }
+  })
+  async function readSome() {
+    for (let next = left.pop(); next; next = left.pop()) {
+      const { uri, number } = next
+      const { text, at } = await get(uri, 'application/statuslist+jwt', MAX_LIST)
+      const list = await readStatusList(text, { uri, keyFor, now: at })
+      bits.merge(number, list.bytes)
+      seq = Math.min(seq, list.seq)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, readSome))
+  return seq
+}

@@ -1,0 +1,85 @@
+/*
+ * What the authority and a guard say to each other over the feed (docs/feed.md): text frames, each with one or more
+ * lines of JSON. Read strictly: what is of another shape ends the connection and changes nothing.
+ */
+
+/** One revocation, as a guard has to know it. */
+export type RevocationRecord = {
+  seq: number
+  /** When, in ms. */
+  at: number
+  sid: string
+  /** Present: only this access token died. Absent: the session ended. */
+  jti?: string
+  reason: string
+  /** The access tokens that died, by their index among all that were ever issued. */
+  tokens: number[]
+}
+
+/** Where the log is. */
+export type Progress = {
+  /** The newest revocation of all. */
+  seq: number
+  /** The newest one, before this message, that was for this guard: who doesn't have it has missed something. */
+  prev: number
+}
+
+export type Heartbeat = Progress & {
+  /** The authority's time, in ms. */
+  at: number
+  /** Tokens of status lists below this one have all expired. */
+  firstList: number
+}
+
+export type FeedMessage =
+  | ({ type: 'revocation'; prev: number } & RevocationRecord)
+  /** All that was revoked after `since` has been sent. */
+  | ({ type: 'ready'; guard: string; kids: string[] } & Heartbeat)
+  | ({ type: 'heartbeat' } & Heartbeat)
+  /** These are the authority's signing keys now. */
+  | { type: 'keys'; kids: string[] }
+  /** The log does not reach back to `since`: read the status lists again. */
+  | { type: 'reload' }
+
+/** The longest text frame that either side sends, in characters. */
+export const MAX_FRAME = 1024 * 1024
+const MAX_TOKENS = 10_000
+const MAX_KIDS = 1_000
+const MAX_INDEX = 2 ** 40
+
+const whole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+const text = (value: unknown): value is string =>
+  typeof value === 'string' && value !== '' && value.length <= 256
+const indexes = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.length <= MAX_TOKENS && value.every((one) => whole(one) && one < MAX_INDEX)
+const names = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.length <= MAX_KIDS && value.every(text)
+
+/** Reads one line of the authority's. @throws Error when it is not of the protocol */
+export function readMessage(line: string): FeedMessage {
+  const message = JSON.parse(line) as Record<string, unknown> | null
+  const { type, seq, prev, at, sid, jti, reason, tokens, kids, guard, firstList } = message ?? {}
+  if (type === 'reload') return { type }
+  if (type === 'keys' && names(kids)) return { type, kids }
+  if (whole(seq) && whole(prev) && prev <= seq && whole(at)) {
+    if (type === 'heartbeat' && whole(firstList)) return { type, seq, prev, at, firstList }
+    if (type === 'ready' && whole(firstList) && text(guard) && names(kids))
+      return { type, seq, prev, at, firstList, guard, kids }
+    if (type === 'revocation' && text(sid) && text(reason) && indexes(tokens)) {
+      if (jti === undefined) return { type, seq, prev, at, sid, reason, tokens }
+      if (text(jti)) return { type, seq, prev, at, sid, jti, reason, tokens }
+    }
+  }
+  throw new Error('a message of the feed has another shape')
+}
+
+/** What a guard has applied, whole: every revocation for it up to `seq`. */
+export function writeAck(seq: number): string {
+  return `{"ack":${seq}}`
+}
+
+/** Reads a guard's acknowledgement; nothing, when it is not one. */
+export function readAck(frame: string): number | undefined {
+  const [, seq] = /^\{"ack":(\d{1,15})\}$/.exec(frame) ?? []
+  return seq === undefined ? undefined : Number(seq)
+}
