@@ -69,7 +69,7 @@ export function createHolds(options: {
 
   return {
     see(token) {
-      if (held.has(token.sid)) hold(token)
+      if (held.size > 0 && held.has(token.sid)) hold(token)
     },
     signal(token) {
       if (dead(token)) return AbortSignal.abort(ended(view.reasonOf(token) ?? 'revoked'))

@@ -11,6 +11,11 @@ const LONGEST_WAIT = 5_000
 /** The authority is heard each second; a connection silent for this long is dead, whatever TCP believes. */
 const SILENCE = 3_000
 const HANDSHAKE = 5_000
+/** An acknowledgement waits this long at most, in ms, while there is more to apply. */
+const ACK_WITHIN = 10
+
+/** How many messages the guards of this process have taken: applying comes first, saying so after. */
+let taken = 0
 
 /** `Authorization` for client credentials: form-encoded, then Basic (RFC 6749 §2.3.1). */
 export function basic({ clientId, clientSecret }: Credentials): string {
@@ -76,8 +81,8 @@ function follow(
   })
   const take = createReader(options, position, heard)
   return new Promise((_, reject) => {
-    let acking = false
-    let silence: NodeJS.Timeout | undefined
+    let ackBefore: number | undefined
+    const silence = setTimeout(() => end(new Error('the feed went silent')), SILENCE)
     const end = (error: Error) => {
       clearTimeout(silence)
       closing.removeEventListener('abort', stop)
@@ -85,26 +90,25 @@ function follow(
       reject(error)
     }
     const stop = () => end(new Error('the guard was closed'))
-    const listen = () => {
-      clearTimeout(silence)
-      silence = setTimeout(() => end(new Error('the feed went silent')), SILENCE)
-    }
-    /** Once for all that has come: many guards of one process apply first, and say so after. */
+    /** Once for all that has come, as soon as nothing more comes. */
     const acknowledge = () => {
-      if (acking) return
-      acking = true
+      const before = taken
       setImmediate(() => {
-        acking = false
+        if (ackBefore === undefined) return
+        if (taken !== before && performance.now() < ackBefore) return acknowledge()
+        ackBefore = undefined
         if (socket.readyState === WebSocket.OPEN) socket.send(writeAck(position.has ?? 0))
       })
     }
     closing.addEventListener('abort', stop, { once: true })
-    listen()
     socket.on('message', (data, binary) => {
       try {
         if (binary) throw new Error('a message of the feed is not text')
         for (const line of data.toString('utf8').split('\n')) take(readMessage(line))
-        listen()
+        taken++
+        silence.refresh()
+        if (ackBefore !== undefined) return
+        ackBefore = performance.now() + ACK_WITHIN
         acknowledge()
       } catch (error) {
         end(error as Error)

@@ -1,27 +1,19 @@
-import { type Cache, createCache } from './cache.ts'
-import { type Challenges, createChallenges, type Needs, type Scheme } from './challenges.ts'
-import { type AccessTokenClaims, TokenInvalid } from './claims.ts'
-import { type Connections, createHolds, type Holds } from './connections.ts'
-import { verifyDpopProof } from './dpop.ts'
-import { GuardError, unavailable } from './errors.ts'
+import { createCache } from './cache.ts'
+import { type Challenges, createChallenges, type Needs } from './challenges.ts'
+import { TokenInvalid } from './claims.ts'
+import { type Connections, createHolds } from './connections.ts'
+import { GuardError } from './errors.ts'
 import type { Credentials } from './feed.ts'
-import { createIntrospection } from './introspect.ts'
+import {
+  type CheckNeeds,
+  createJudge,
+  type GuardSession,
+  type Known,
+  NOTHING,
+  type Settings,
+} from './judge.ts'
 import { listen } from './listen.ts'
-import { createReplayCache } from './replay.ts'
-import { isSet, type Place } from './status.ts'
-import { checkTimes, verifySignature } from './verify.ts'
-import { createRevocationView, type RevocationView } from './view.ts'
-
-/** A live session, as the token that was shown for it says. It can't be changed: all requests with the token share it. */
-export type GuardSession = Readonly<Omit<AccessTokenClaims, 'scope' | 'aud'>> & {
-  readonly scope: readonly string[]
-  readonly aud: readonly string[]
-  /** Aborts when the session, or this token, is revoked. Its reason is a GuardError that has the `reason`. */
-  readonly signal: AbortSignal
-}
-
-/** A token that is bound to a key comes with a proof for the request that it is in (RFC 9449 §7.1). */
-export type Proof = { dpop: string; method: string; url: string }
+import { createRevocationView } from './view.ts'
 
 export type GuardRequest = {
   /** The `Authorization` header. */
@@ -42,7 +34,7 @@ export type Guard = {
    * Whether a token lives and does for what is asked, decided here, without asking anyone.
    * @throws GuardError AUTHENTICATION_FAILED, INSUFFICIENT_USER_AUTHENTICATION, INSUFFICIENT_SCOPE, UNAVAILABLE
    */
-  check(token: string, needs?: Needs & { proof?: Proof }): Promise<GuardSession>
+  check(token: string, needs?: CheckNeeds): Promise<GuardSession>
   /** The same for the headers of a request. */
   checkRequest(request: GuardRequest, needs?: Needs): Promise<GuardSession>
   /** What has to close when its session ends. */
@@ -80,13 +72,6 @@ export type GuardOptions = {
 }
 
 const SWEEP = 1_000
-const NOTHING: CheckNeeds = {}
-
-/** A token that was verified: what doesn't change with time, and where its bit is. */
-type Known = { claims: AccessTokenClaims; place: Place; session: GuardSession }
-
-type CheckNeeds = Needs & { proof?: Proof }
-
 /**
  * Starts a guard for one API. It connects by itself and stays connected until it is closed.
  * @throws GuardError CONFIGURATION
@@ -108,15 +93,18 @@ export function createGuard(options: GuardOptions): Guard {
   const sweeper = setInterval(() => holds.sweep(), SWEEP)
   sweeper.unref()
 
-  async function check(token: string, needs: CheckNeeds = NOTHING): Promise<GuardSession> {
+  async function explain(token: string, needs: CheckNeeds): Promise<GuardSession> {
     try {
-      return await judge(token, needs)
+      return await judge.slowly(token, needs)
     } catch (error) {
       if (!(error instanceof TokenInvalid)) throw error
-      const claims = known.get(token)?.claims
-      const bound = claims ? claims.jkt !== undefined : needs.proof !== undefined
-      throw challenges.invalid(bound ? 'DPoP' : 'Bearer', claims && view.reasonOf(claims))
+      const found = known.get(token)
+      const bound = found ? found.bound : needs.proof !== undefined
+      throw challenges.invalid(bound ? 'DPoP' : 'Bearer', found && view.reasonOf(found.session))
     }
+  }
+  function check(token: string, needs: CheckNeeds = NOTHING): Promise<GuardSession> {
+    return judge.quickly(token, needs) ?? explain(token, needs)
   }
   return {
     ready: () => feed.ready,
@@ -143,80 +131,6 @@ export function createGuard(options: GuardOptions): Guard {
   }
 }
 
-/** The check itself. It throws TokenInvalid for a token that is refused whatever the request needs. */
-function createJudge(
-  parts: ReturnType<typeof checked> & {
-    view: RevocationView
-    known: Cache<Known>
-    feed: ReturnType<typeof listen>
-    holds: Holds
-    challenges: Challenges
-  },
-): (token: string, needs: CheckNeeds) => Promise<GuardSession> {
-  const { issuer, audience, maxStaleness, onStale, view, known, feed, holds, challenges } = parts
-  const { now, keyFor, silentFor } = feed
-  const introspect = createIntrospection(`${issuer}/oauth/introspect`, parts.credentials)
-  const proofs = createReplayCache(now)
-
-  async function admit(token: string): Promise<Known> {
-    const claims = await verifySignature(token, { issuer, keyFor })
-    if (!claims.aud.includes(audience)) throw new TokenInvalid('audience')
-    // Without a place among the bits nothing could ever be said against it.
-    const place = view.bits.place(claims.status)
-    if (!place) throw new TokenInvalid('malformed')
-    const made = { claims, place, session: sessionOf(claims, holds) }
-    known.set(token, made)
-    return made
-  }
-  async function askIfAlive(token: string) {
-    if (onStale === 'deny') throw unavailable()
-    if (!(await introspect(token))) throw new TokenInvalid('revoked')
-  }
-  async function prove({ claims }: Known, token: string, { dpop, method, url }: Proof) {
-    const expected = { method, url, accessToken: token, now: now() }
-    const proof = await verifyDpopProof(dpop, expected).catch(() => undefined)
-    if (!proof || proof.jkt !== claims.jkt || !proofs.first(proof.jkt, proof.jti)) throw challenges.proof()
-  }
-  return async (token, needs) => {
-    const found = known.get(token) ?? (await admit(token))
-    const { claims, place, session } = found
-    checkTimes(claims, now())
-    // First, so that nobody fills the memory of proofs with a token that is dead.
-    if (isSet(place)) throw new TokenInvalid('revoked')
-    if (silentFor() > maxStaleness) await askIfAlive(token)
-    // A bound token without its proof is as good as stolen (RFC 9449 §7.2), and a proof for another one is nonsense.
-    if ((claims.jkt === undefined) !== (needs.proof === undefined)) throw new TokenInvalid('unproven')
-    if (needs.proof) await prove(found, token, needs.proof)
-    // The feed may have brought news while somebody was being asked.
-    if (isSet(place)) throw new TokenInvalid('revoked')
-    if (needs !== NOTHING) meet(claims, needs, now(), challenges)
-    holds.see(claims)
-    return session
-  }
-}
-
-function sessionOf(claims: AccessTokenClaims, holds: Holds): GuardSession {
-  return Object.freeze({
-    ...claims,
-    aud: Object.freeze([...claims.aud]),
-    scope: Object.freeze([...claims.scope]),
-    // Made when somebody asks for it: most requests never do.
-    get signal() {
-      return holds.signal(claims)
-    },
-  })
-}
-
-/** @param now in ms */
-function meet(claims: AccessTokenClaims, needs: Needs, now: number, challenges: Challenges) {
-  const { scope, acrValues, maxAge } = needs
-  const scheme: Scheme = claims.jkt === undefined ? 'Bearer' : 'DPoP'
-  if (scope && !scope.every((one) => claims.scope.includes(one))) throw challenges.scope(scheme, scope)
-  const weak = acrValues !== undefined && !acrValues.includes(claims.acr ?? '')
-  const old = maxAge !== undefined && (claims.authTime ?? 0) + maxAge < now / 1000
-  if (weak || old) throw challenges.stepUp(scheme, needs)
-}
-
 function readAuthorization(header: string | undefined, challenges: Challenges) {
   if (header === undefined || !/^(Bearer|DPoP)(\s|$)/i.test(header)) throw challenges.absent()
   const [, scheme = '', token] = /^(Bearer|DPoP) ([^\s,]+)$/i.exec(header) ?? []
@@ -225,7 +139,7 @@ function readAuthorization(header: string | undefined, challenges: Challenges) {
 }
 
 /** @throws GuardError CONFIGURATION */
-function checked(options: GuardOptions) {
+function checked(options: GuardOptions): Settings {
   const { audience, credentials, maxStaleness = 5_000, onStale = 'introspect' } = options
   const { expiryGrace = 60_000, cacheSize = 100_000, resourceMetadata } = options
   const wrong = (what: string) => new GuardError('CONFIGURATION', `createGuard: ${what}.`)

@@ -1,7 +1,8 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Needs } from './challenges.ts'
 import { GuardError } from './errors.ts'
-import type { Guard, GuardRequest, GuardSession } from './guard.ts'
+import type { Guard, GuardRequest } from './guard.ts'
+import type { GuardSession } from './judge.ts'
 
 export type GuardedRequest = IncomingMessage & { session: GuardSession }
 
@@ -51,7 +52,15 @@ export async function checkNodeRequest(
   options: ProtectOptions,
 ): Promise<GuardSession> {
   const session = await guard.checkRequest(requestOf(req, options), options)
-  return { ...session, signal: signalOf(session, res) }
+  let own: AbortSignal | undefined
+  return {
+    ...session,
+    // Most handlers never ask for it.
+    get signal() {
+      own ??= signalOf(session, res)
+      return own
+    },
+  }
 }
 
 /**

@@ -7,8 +7,7 @@ export {
   type Guard,
   type GuardOptions,
   type GuardRequest,
-  type GuardSession,
-  type Proof,
   type SessionEnded,
 } from './guard.ts'
 export { type GuardedRequest, type ProtectOptions, protect, sendGuardError } from './http.ts'
+export type { CheckNeeds, GuardSession, Proof } from './judge.ts'

@@ -28,9 +28,11 @@ export function listen(options: {
   const clock = options.now ?? Date.now
   // How long ago something was is told by a clock that nobody sets back, or old memory would pass for fresh.
   const ticks = () => performance.now()
+  // By both clocks, and the worse one counts: a machine that slept has ticked no further.
   let heardAt = -Infinity
+  let heardAtClock = -Infinity
   let offset = 0
-  const silentFor = () => ticks() - heardAt
+  const silentFor = () => Math.max(ticks() - heardAt, clock() - heardAtClock)
   const now = () => clock() + offset
 
   let becomeReady = () => {}
@@ -64,6 +66,7 @@ export function listen(options: {
     },
     onHeartbeat: ({ at, firstList }) => {
       heardAt = ticks()
+      heardAtClock = clock()
       // A machine whose clock is wrong goes by the authority's, or it would take dead tokens and refuse live ones.
       const difference = at - clock()
       offset = Math.abs(difference) < SAME_TIME ? 0 : difference
@@ -77,3 +80,5 @@ export function listen(options: {
   })
   return { ready, close, silentFor, now, keyFor: keys.find }
 }
+
+export type Listening = ReturnType<typeof listen>

@@ -18,7 +18,7 @@ export type Verifier = {
 /** Longer than any token that the authority makes. */
 const MAX_TOKEN = 8192
 /** How far our clock may be off, in seconds. */
-export const SKEW = 5
+const SKEW = 5
 const FUTURE = 60
 const ALGORITHMS = ['EdDSA', 'Ed25519']
 const TYPES = ['at+jwt', 'application/at+jwt']
@@ -44,11 +44,18 @@ export function createVerifier(options: {
         claims = await verifySignature(token, { issuer, keyFor })
         known.set(token, claims)
       }
-      checkTimes(claims, now(), allowExpired)
+      checkTimes(timesOf(claims), now(), allowExpired)
       if (audience !== undefined && !claims.aud.includes(audience)) throw new TokenInvalid('audience')
       return claims
     },
   }
+}
+
+/** From when to when a token is good, in seconds, for clocks that differ. */
+export type Times = { notBefore: number; expires: number }
+
+export function timesOf({ iat, exp }: AccessTokenClaims): Times {
+  return { notBefore: iat - FUTURE, expires: exp + SKEW }
 }
 
 /**
@@ -56,9 +63,9 @@ export function createVerifier(options: {
  * @param now in ms
  * @throws TokenInvalid `expired`, `malformed` for one of the future
  */
-export function checkTimes({ iat, exp }: AccessTokenClaims, now: number, allowExpired = false): void {
-  if (iat * 1000 > now + FUTURE * 1000) throw new TokenInvalid('malformed')
-  if (!allowExpired && (exp + SKEW) * 1000 <= now) throw new TokenInvalid('expired')
+export function checkTimes({ notBefore, expires }: Times, now: number, allowExpired = false): void {
+  if (notBefore * 1000 > now) throw new TokenInvalid('malformed')
+  if (!allowExpired && expires * 1000 <= now) throw new TokenInvalid('expired')
 }
 
 /** base64url has several spellings for some bytes; a token has one. */

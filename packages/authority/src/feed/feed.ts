@@ -9,7 +9,15 @@ import type { Store } from '../store/store.ts'
 import { catchUp } from './catch-up.ts'
 import { type Confirmation, confirm } from './confirm.ts'
 import { concerns, createGroups, type Group } from './groups.ts'
-import { type ConnectedGuard, dropGuard, framesOf, openGuardSocket, sendLive } from './guard-socket.ts'
+import {
+  type ConnectedGuard,
+  dropGuard,
+  framesOf,
+  openGuardSocket,
+  sendAndWait,
+  sendLive,
+  textFrame,
+} from './guard-socket.ts'
 import { toRecord } from './record.ts'
 
 const HEARTBEAT = 1_000
@@ -80,7 +88,7 @@ export function createFeed(options: FeedOptions): Feed {
   })
   async function welcome(guard: ConnectedGuard, group: Group, since: number) {
     const prev = await catchUp(guard, group, { store, since, now, newest: () => newest })
-    if (prev === undefined) return guard.socket.send(write({ type: 'reload' }))
+    if (prev === undefined) return sendAndWait(guard, write({ type: 'reload' }))
     guard.live = true
     sendLive(guard, write({ type: 'ready', guard: guard.id, kids: kids(), ...heartbeat(group), prev }))
   }
@@ -94,7 +102,7 @@ export function createFeed(options: FeedOptions): Feed {
       const group = groups.get(clientId)
       if (!group || server.clients.size >= MAX_GUARDS) return void rawSocket.destroy()
       server.handleUpgrade(req, rawSocket, head, (socket) => {
-        const guard = openGuardSocket(socket, {
+        const guard = openGuardSocket(socket, rawSocket, {
           address: addressOf(req, options.trustProxy),
           agent: `${req.headers['user-agent'] ?? ''}`.slice(0, 100),
           since,
@@ -146,7 +154,7 @@ function createSender(groups: Map<string, Group>) {
     for (const group of groups.values()) {
       if (!concerns(group, revocation)) continue
       const line = { type: 'revocation', ...record, prev: group.last } as const
-      if (group.guards.size > 0) group.pending.push(write(line))
+      if (group.guards.size > 0) group.pending.push(JSON.stringify(line satisfies FeedMessage))
       group.last = record.seq
     }
     if (!flushing) queueMicrotask(flush)
@@ -154,7 +162,7 @@ function createSender(groups: Map<string, Group>) {
   }
 }
 
-function beatTo({ guards }: Group, frame: string) {
+function beatTo({ guards }: Group, frame: Buffer) {
   for (const guard of guards) {
     guard.messages = 0
     if (performance.now() - guard.heardAt > SILENCE) dropGuard(guard, 1013, 'went silent; resume')
@@ -185,6 +193,6 @@ function statesOf({ clientId, resources, last, guards }: Group): GuardState[] {
   }))
 }
 
-function write(message: FeedMessage): string {
-  return JSON.stringify(message)
+function write(message: FeedMessage): Buffer {
+  return textFrame(JSON.stringify(message))
 }
