@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, afterEach, before, describe, it } from 'node:test'
+import { until } from '../packages/guard/test/peer.ts'
 import { type FeedClient, openFeed } from './feed-client.ts'
 import { API, API_GUARD, startTestAuthority, type TestAuthority } from './setup.ts'
 import { post, refreshed, signIn, type Tokens } from './sign-in.ts'
@@ -179,5 +180,38 @@ describe('the feed', () => {
     const near = await connect(API_GUARD, { since: seq - 1 })
     await near.next('ready')
     assert.ok(!near.messages.some(({ type }) => type === 'reload'))
+  })
+})
+
+describe('a guard that does not read', () => {
+  it('is dropped, and the others wait for nothing', async () => {
+    const authority = await startTestAuthority()
+    const { feed } = authority.authority
+    const [slow, quick] = [
+      await openFeed(authority.issuer, API_GUARD),
+      await openFeed(authority.issuer, API_GUARD),
+    ]
+    await Promise.all([slow.next('ready'), quick.next('ready')])
+    slow.socket.pause()
+    // Far more than what fits between the two of them: straight to the feed, because no store is that quick.
+    const tokens = Array.from({ length: 9_000 }, (_, idx) => ({
+      jti: `${idx}`,
+      idx: 2 ** 20 + idx,
+      exp: 2 ** 31,
+    }))
+    for (let seq = feed.seq + 1; feed.guards().length === 2 && seq < 2_000; seq++) {
+      const whose = { sid: `fat-${seq}`, sub: 'somebody', clientId: 'app', actor: 'test', audiences: [API] }
+      feed.publish({ ...whose, what: 'session', at: Date.now(), reason: 'user_logout', seq, tokens })
+      quick.ack((await quick.next('revocation', (one) => one.seq === seq)).seq)
+      quick.messages.length = 0
+    }
+    await until(() => feed.guards().length === 1)
+    await until(() => feed.guards()[0]?.acknowledged === feed.seq)
+    slow.socket.resume()
+    await slow.closed
+    const has = Math.max(...slow.messages.map((one) => ('seq' in one ? one.seq : 0)))
+    assert.ok(has < feed.seq, 'it was sent everything')
+    quick.socket.terminate()
+    await authority.stop()
   })
 })

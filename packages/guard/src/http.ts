@@ -94,7 +94,7 @@ function signalOf({ signal }: GuardSession, res: ServerResponse): AbortSignal {
   const end = () => own.abort(signal.reason)
   if (signal.aborted) end()
   // Who hung up while the token was checked will not close again.
-  if (signal.aborted || res.closed) return own.signal
+  if (signal.aborted || res.destroyed) return own.signal
   signal.addEventListener('abort', end, { once: true })
   res.once('close', () => signal.removeEventListener('abort', end))
   return own.signal

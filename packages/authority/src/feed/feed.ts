@@ -24,6 +24,8 @@ const HEARTBEAT = 1_000
 /** A guard acknowledges each heartbeat; one that said nothing for this long, in ms, is gone. */
 const SILENCE = 10_000
 const MAX_GUARDS = 10_000
+/** One API must not take the places of all others. */
+const MAX_GUARDS_OF_ONE = 5_000
 /** How many revocations are timed until guards acknowledge them. */
 const TIMED = 10_000
 
@@ -45,8 +47,11 @@ export type GuardState = {
 }
 
 export type Feed = {
-  /** Takes over the connection of a resource server that has authenticated and has everything up to `since`. */
-  connect(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string, since: number): void
+  /**
+   * Takes over the connection of a resource server that has authenticated and has everything up to `since`.
+   * @returns false when there are too many; the connection is still the caller's then
+   */
+  connect(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string, since: number): boolean
   /** Sends a revocation to every guard that it concerns. Call it in `seq` order. */
   publish(revocation: LoggedRevocation): void
   /** Tells every guard the signing keys as they are now. */
@@ -100,7 +105,7 @@ export function createFeed(options: FeedOptions): Feed {
   return {
     connect(req, rawSocket, head, clientId, since) {
       const group = groups.get(clientId)
-      if (!group || server.clients.size >= MAX_GUARDS) return void rawSocket.destroy()
+      if (!group || group.guards.size >= MAX_GUARDS_OF_ONE || server.clients.size >= MAX_GUARDS) return false
       server.handleUpgrade(req, rawSocket, head, (socket) => {
         const guard = openGuardSocket(socket, rawSocket, {
           address: addressOf(req, options.trustProxy),
@@ -114,6 +119,7 @@ export function createFeed(options: FeedOptions): Feed {
         group.guards.add(guard)
         welcome(guard, group, since).catch(() => dropGuard(guard, 1013, 'not available; try again'))
       })
+      return true
     },
     publish(revocation) {
       newest = revocation.seq

@@ -31,7 +31,9 @@ export async function upgradeEndpoint(
     if (!/^\d{1,15}$/.test(since)) {
       throw new OAuthError(400, 'invalid_request', '`since` is the last seq that was applied')
     }
-    authority.feed.connect(req, socket, head, client.clientId, Number(since))
+    const connected = authority.feed.connect(req, socket, head, client.clientId, Number(since))
+    if (!connected)
+      throw new RescindError('UNAVAILABLE', 'Too many guards are connected. Try again later.', 5)
   } catch (error) {
     refuse(socket, error instanceof OAuthError ? error : asRescindError(error))
   }
