@@ -3,7 +3,7 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import { getListFromStatusListJWT, getStatusListFromJWT } from '@sd-jwt/jwt-status-list'
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { startTestAuthority, type TestAuthority } from './setup.ts'
-import { post, refreshed, signIn } from './sign-in.ts'
+import { lives, post, refreshed, signIn } from './sign-in.ts'
 
 /* A reader that knows nothing of us but the draft and a token’s claims; it decodes with a library that we did not write. */
 
@@ -106,7 +106,13 @@ describe('the status list that a token names', () => {
     await authority.restart()
     const next = placeOf((await signIn(authority.issuer)).access_token).uri
     assert.notEqual(next, uri)
-    authority.advance(600_000)
+    const [alone, other] = [await signIn(authority.issuer), await signIn(authority.issuer)]
+    await post(`${authority.issuer}/v1/revoke`, { accessToken: alone.access_token })
+    authority.advance(1_000)
+    assert.equal(await isSet(alone.access_token), true, 'an access token alone, in the second list')
+    assert.equal(await lives(authority.issuer, alone.access_token), false)
+    assert.equal(await isSet(other.access_token), false)
+    authority.advance(599_000)
     assert.deepEqual(await aggregation(), [uri, next], 'its tokens have not all expired')
     assert.equal((await fetch(uri)).status, 200)
     authority.advance(700_000)

@@ -43,7 +43,7 @@ export async function revokePair(
 ): Promise<Revoked> {
   const { limits } = authority
   try {
-    const access = presentedAccess(await genuineAccessToken(authority, tokens.accessToken))
+    const access = presentedAccess(authority, await genuineAccessToken(authority, tokens.accessToken))
     const refresh =
       tokens.refreshToken === undefined ? undefined : presentedRefresh(authority, tokens.refreshToken)
     const outcome = await revoke(
@@ -90,9 +90,9 @@ export async function genuineAccessToken(authority: Authority, token: string): P
 }
 
 /** What the domain needs to know of a genuine access token. */
-export function presentedAccess(claims: AccessTokenClaims): PresentedAccess {
+export function presentedAccess({ view }: Authority, claims: AccessTokenClaims): PresentedAccess {
   const { sid, jti, exp, sub, clientId, status } = claims
-  return { sid, jti, exp, sub, clientId, idx: status?.idx ?? -1 }
+  return { sid, jti, exp, sub, clientId, idx: view.bits.indexOf(status) ?? -1 }
 }
 
 function presentedRefresh(authority: Authority, token: string): PresentedRefresh {

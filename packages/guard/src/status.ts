@@ -23,6 +23,8 @@ export function listUri(issuer: string, list: number): string {
 export type StatusBits = {
   /** Finds the bit that a token's `status` claim names; nothing, where there is no such list of this issuer. */
   place(status: { idx: number; uri: string } | undefined): Place | undefined
+  /** Its index among all tokens that were ever issued. */
+  indexOf(status: { idx: number; uri: string } | undefined): number | undefined
   /** Sets the bit of the token with this index among all that were ever issued. @throws RangeError */
   mark(index: number): void
   /** Adds what a list says to what is known; a bit that is set stays set. @throws RangeError */
@@ -61,6 +63,10 @@ export function createStatusBits(issuer: string): StatusBits {
   return {
     list,
     numberOf,
+    indexOf(status) {
+      const number = status && numberOf(status.uri)
+      return status === undefined || number === undefined ? undefined : number * LIST_SIZE + status.idx
+    },
     place(status) {
       const number = status && numberOf(status.uri)
       if (!status || number === undefined || number < first || status.idx >= LIST_SIZE) return undefined

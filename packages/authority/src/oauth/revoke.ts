@@ -43,7 +43,7 @@ async function presented(
     return { kind: 'ticket', sid: secret.sid, hash: secret.hash, clientId }
   try {
     const claims = await authority.lateVerifier.verify(token, { allowExpired: true })
-    return { kind: 'access', access: presentedAccess(claims), clientId }
+    return { kind: 'access', access: presentedAccess(authority, claims), clientId }
   } catch {
     return undefined
   }

@@ -217,6 +217,24 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
       )
     })
 
+    it('list-gone-too-early: a status list lives as long as its longest block', async () => {
+      const reserve = (at: number, until: number) =>
+        store.transact({ kind: 'reserve-indexes', size: 600, listSize: 1000, at, until })
+      await reserve(NOW, NOW + 5_000)
+      await reserve(NOW, NOW + 3_000)
+      const lists = async (at: number) =>
+        (await store.read({ kind: 'status-lists', at })).map(({ list }) => list)
+      assert.deepEqual(await lists(NOW + 4_999), [0])
+      await reserve(NOW + 1_000, NOW + 9_000)
+      assert.deepEqual(await lists(NOW + 4_999), [0, 1])
+      assert.deepEqual(await lists(NOW + 5_000), [1])
+      await store.close()
+      store = await suite.open()
+      assert.deepEqual(await store.read({ kind: 'status-lists', at: NOW + 5_000 }), [
+        { list: 1, until: NOW + 9_000 },
+      ])
+    })
+
     it('kept-for-ever: records that have expired are forgotten, the others stay', async () => {
       const seconds = NOW / 1000
       const records = [

@@ -58,7 +58,7 @@ describe('the embedded store', () => {
     intruder.close()
     assert.equal((await store.read({ kind: 'session', sid: 's' }))?.ended, undefined)
     assert.equal((await store.transact(end('s'))).kind, 'revoked')
-    assert.deepEqual(await store.read({ kind: 'head' }), { seq: 1, records: 1 })
+    assert.deepEqual(await store.read({ kind: 'head' }), { first: 1, seq: 1, records: 1 })
     await store.close()
   })
 
