@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { WebSocket } from 'ws'
+import { acknowledgeSoon } from './acks.ts'
 import { GuardError } from './errors.ts'
 import { type FeedMessage, type Heartbeat, MAX_FRAME, readMessage, writeAck } from './protocol.ts'
 import type { RevocationView } from './view.ts'
@@ -11,12 +12,6 @@ const LONGEST_WAIT = 5_000
 /** The authority is heard each second; a connection silent for this long is dead, whatever TCP believes. */
 const SILENCE = 3_000
 const HANDSHAKE = 5_000
-/** An acknowledgement waits this long at most, in ms, while there is more to apply. */
-const ACK_WITHIN = 10
-
-/** How many messages the guards of this process have taken: applying comes first, saying so after. */
-let taken = 0
-
 /** `Authorization` for client credentials: form-encoded, then Basic (RFC 6749 §2.3.1). */
 export function basic({ clientId, clientSecret }: Credentials): string {
   const encode = (part: string) => encodeURIComponent(part).replaceAll('%20', '+')
@@ -81,7 +76,6 @@ function follow(
   })
   const take = createReader(options, position, heard)
   return new Promise((_, reject) => {
-    let ackBefore: number | undefined
     const silence = setTimeout(() => end(new Error('the feed went silent')), SILENCE)
     const end = (error: Error) => {
       clearTimeout(silence)
@@ -90,26 +84,16 @@ function follow(
       reject(error)
     }
     const stop = () => end(new Error('the guard was closed'))
-    /** Once for all that has come, as soon as nothing more comes. */
     const acknowledge = () => {
-      const before = taken
-      setImmediate(() => {
-        if (ackBefore === undefined) return
-        if (taken !== before && performance.now() < ackBefore) return acknowledge()
-        ackBefore = undefined
-        if (socket.readyState === WebSocket.OPEN) socket.send(writeAck(position.has ?? 0))
-      })
+      if (socket.readyState === WebSocket.OPEN) socket.send(writeAck(position.has ?? 0))
     }
     closing.addEventListener('abort', stop, { once: true })
     socket.on('message', (data, binary) => {
       try {
         if (binary) throw new Error('a message of the feed is not text')
         for (const line of data.toString('utf8').split('\n')) take(readMessage(line))
-        taken++
         silence.refresh()
-        if (ackBefore !== undefined) return
-        ackBefore = performance.now() + ACK_WITHIN
-        acknowledge()
+        acknowledgeSoon(acknowledge)
       } catch (error) {
         end(error as Error)
       }
