@@ -1,7 +1,8 @@
 // An API that trusts the authority's tokens: one guard, one protected route, one stream that ends with its session.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createGuard, type GuardError, type GuardedRequest, protect } from '@rescind/guard'
+import { createGuard, type Guard, type GuardedRequest, protect } from '@rescind/guard'
+import { eventStream } from '@rescind/guard/events'
 
 export type ExampleApiOptions = {
   /** 0 takes a free one. */
@@ -29,7 +30,7 @@ export async function startExampleApi(options: ExampleApiOptions): Promise<Examp
   const guard = createGuard({ issuer, audience, credentials, resourceMetadata })
   const needs = { scope: ['notes:read'], origin: url }
   const notes = protect(guard, sendNotes, needs)
-  const events = protect(guard, streamEvents, needs)
+  const events = protect(guard, (req, res) => streamEvents(guard, req, res), needs)
 
   server.on('request', (req, res) => {
     if (answerCors(req, res, origins)) return
@@ -58,20 +59,13 @@ function sendNotes({ session }: GuardedRequest, res: ServerResponse) {
 }
 
 /** A stream lives as long as its session: it says why it ends, and then ends. */
-function streamEvents({ session }: GuardedRequest, res: ServerResponse) {
-  res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+function streamEvents(guard: Guard, { session }: GuardedRequest, res: ServerResponse) {
+  const stream = eventStream(guard, session, res)
   let count = 0
-  const tick = () => res.write(`event: tick\ndata: {"count":${++count}}\n\n`)
-  const end = () => {
-    clearInterval(timer)
-    const { reason } = session.signal.reason as GuardError
-    res.end(`event: session-ended\ndata: ${JSON.stringify({ reason })}\n\n`)
-  }
+  const tick = () => stream.send({ event: 'tick', data: JSON.stringify({ count: ++count }) })
   const timer = setInterval(tick, 1_000)
-  res.on('close', () => clearInterval(timer))
+  stream.closed.then(() => clearInterval(timer))
   tick()
-  if (session.signal.aborted) end()
-  else session.signal.addEventListener('abort', end, { once: true })
 }
 
 function sendJson(res: ServerResponse, status: number, body: unknown) {

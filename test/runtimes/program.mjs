@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, get } from 'node:http'
 import { createGuard, GuardError, protect } from '@rescind/guard'
 import { calculateJwkThumbprint, SignJWT } from 'jose'
+import { closesWebSockets, endsEventStreams } from './streams.mjs'
 import { AUDIENCE, CREDENTIALS, makeKey, startWorld, until } from './world.mjs'
 
 const world = await startWorld()
@@ -27,6 +28,30 @@ const passes = ({ text }) =>
     () => true,
     () => false,
   )
+
+/** Serves a handler while `use` asks it. */
+async function serve(handler, use) {
+  const server = createServer(handler)
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const ask = (headers) => {
+    const answer = { body: '', status: 0 }
+    answer.request = get({ port: server.address().port, host: '127.0.0.1', headers, agent: false })
+    answer.request.on('error', () => {})
+    answer.request.on('response', (response) => {
+      answer.challenge = response.headers['www-authenticate']
+      answer.status = response.statusCode
+      response.on('data', (chunk) => {
+        answer.body += chunk
+      })
+    })
+    answer.closed = new Promise((resolve) => answer.request.on('close', () => resolve(answer.status)))
+    return answer
+  }
+  await use(ask).finally(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+}
 
 const steps = {
   async 'every entry point can be imported'() {
@@ -105,59 +130,47 @@ const steps = {
   },
 
   async 'protect answers for a node:http server, and ends a stream with its session'() {
+    const token = await world.token()
     const stream = (req, res) => {
       res.write('hello')
       req.session.signal.addEventListener('abort', () => res.end(req.session.signal.reason.reason))
     }
-    const server = createServer(protect(guard, stream, { scope: ['notes:read'] }))
-    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const token = await world.token()
-    const ask = async (headers) => {
-      const response = await new Promise((resolve, reject) =>
-        get({ port: server.address().port, host: '127.0.0.1', headers }, resolve).on('error', reject),
-      )
-      let body = ''
-      response.on('data', (chunk) => {
-        body += chunk
-      })
-      const ended = new Promise((resolve) => response.on('end', () => resolve(body)))
-      return { response, ended, heard: () => body }
-    }
-    const open = await ask({ authorization: `Bearer ${token.text}` })
-    await until('the stream begins', () => open.heard() === 'hello')
-    await world.revoke(token)
-    assert.equal(await open.ended, 'hellouser_logout')
-    for (const headers of [{}, { authorization: `Bearer ${token.text}` }]) {
-      const { response, ended } = await ask(headers)
-      assert.equal(response.statusCode, 401)
-      assert.match(response.headers['www-authenticate'], /^Bearer/)
-      assert.equal(JSON.parse(await ended).code, 'AUTHENTICATION_FAILED')
-    }
-    server.closeAllConnections()
-    server.close()
+    await serve(protect(guard, stream, { scope: ['notes:read'] }), async (ask) => {
+      const open = ask({ authorization: `Bearer ${token.text}` })
+      await until('the stream begins', () => open.body === 'hello')
+      await world.revoke(token)
+      assert.deepEqual([await open.closed, open.body], [200, 'hellouser_logout'])
+      for (const headers of [{}, { authorization: `Bearer ${token.text}` }]) {
+        const answer = ask(headers)
+        assert.equal(await answer.closed, 401)
+        assert.match(answer.challenge, /^Bearer/)
+        assert.equal(JSON.parse(answer.body).code, 'AUTHENTICATION_FAILED')
+      }
+    })
   },
 
   async 'protect leaves no listener on the session, whenever the caller hangs up'() {
-    const late = async (req, res) => {
-      if (req.url === '/late') await once(res, 'close')
+    const { text } = await world.token()
+    const { signal } = await guard.check(text)
+    let served = 0
+    const handler = async (req, res) => {
+      if (req.headers.hang) await once(res, 'close')
       assert.equal(req.session.signal.aborted, false)
-      res.end()
+      if (!req.headers.hang) res.end()
+      served++
     }
-    const server = createServer(protect(guard, late, { onError: (error) => assert.fail(error) }))
-    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const token = await world.token()
-    const { signal } = await guard.check(token.text)
-    for (const path of ['/', '/late']) {
-      const headers = { authorization: `Bearer ${token.text}` }
-      const request = get({ port: server.address().port, host: '127.0.0.1', path, headers, agent: false })
-      request.on('error', () => {})
-      if (path === '/late') setTimeout(() => request.destroy(), 100)
-      await once(request, 'close')
-    }
-    await until('nobody listens', () => getEventListeners(signal, 'abort').length === 0)
-    server.closeAllConnections()
-    server.close()
+    await serve(protect(guard, handler), async (ask) => {
+      await ask({ authorization: `Bearer ${text}` }).closed
+      const late = ask({ authorization: `Bearer ${text}`, hang: 'up' })
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      late.request.destroy()
+      await until('both were served', () => served === 2)
+      assert.equal(getEventListeners(signal, 'abort').length, 0)
+    })
   },
+
+  'an upgrade is guarded, and a WebSocket closes with its session': () => closesWebSockets(guard, world),
+  'a stream of events ends with its session': () => endsEventStreams(guard, world),
 
   async 'wrong credentials are told'() {
     const stranger = createGuard({ ...options, credentials: { ...CREDENTIALS, clientSecret: 'wrong' } })

@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { Needs } from './challenges.ts'
 import { GuardError } from './errors.ts'
 import type { Guard, GuardRequest } from './guard.ts'
@@ -28,27 +29,35 @@ export function sendGuardError(res: ServerResponse, error: GuardError): void {
 
 /** What a `node:http` request says of its token. */
 export function requestOf(req: IncomingMessage, { origin, token }: ProtectOptions): GuardRequest {
-  // node:http keeps the first of two Authorization headers; we want neither of them.
-  const { authorization, dpop } = req.headersDistinct
   const carried = token?.(req)
+  // Express takes the path that a router is mounted at out of `url`; the caller's proof has it.
+  const { originalUrl = req.url } = req as { originalUrl?: string }
   return {
-    authorization: authorization?.join(', ') ?? (carried === undefined ? undefined : `Bearer ${carried}`),
-    dpop: dpop?.join(', '),
+    authorization:
+      headerOf(req, 'authorization') ?? (carried === undefined ? undefined : `Bearer ${carried}`),
+    dpop: headerOf(req, 'dpop'),
     method: req.method,
     // Never from the Host header, which the caller writes.
-    url: origin === undefined ? undefined : `${origin}${req.url}`,
+    url: origin === undefined ? undefined : `${origin}${originalUrl}`,
   }
+}
+
+/** All that a header was sent with: `headers` keeps the first of two Authorization headers; we want neither of them. */
+function headerOf({ rawHeaders }: IncomingMessage, name: string): string | undefined {
+  const values = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name)
+  return values.length === 0 ? undefined : values.join(', ')
 }
 
 /**
  * Checks a `node:http` request.
+ * @param res the response, or the socket of an upgrade
  * @returns the session; its `signal` is this request's own, so that what listens to it goes when the response closes
  * @throws GuardError as `guard.check`
  */
 export async function checkNodeRequest(
   guard: Guard,
   req: IncomingMessage,
-  res: ServerResponse,
+  res: ServerResponse | Duplex,
   options: ProtectOptions,
 ): Promise<GuardSession> {
   const session = await guard.checkRequest(requestOf(req, options), options)
@@ -89,7 +98,7 @@ export function protect(
 }
 
 /** Follows the session's signal until the response closes: a listener there for each request would pile up. */
-function signalOf({ signal }: GuardSession, res: ServerResponse): AbortSignal {
+function signalOf({ signal }: GuardSession, res: ServerResponse | Duplex): AbortSignal {
   const own = new AbortController()
   const end = () => own.abort(signal.reason)
   if (signal.aborted) end()
