@@ -146,6 +146,32 @@ describe('a guard', () => {
     assert.equal((await guard.state()).live, true)
   })
 
+  it('does not take old news for new on a wire that gets slower and slower', async () => {
+    const guard = await startGuard()
+    const session = await newSession()
+    assert.equal(await codeOf(guard, session), 'ok')
+    // Something is heard all the time, but what is heard is older each time.
+    for (let lag = 1_000; lag <= 7_000; lag += 1_000) {
+      authority.proxy.delay(lag)
+      await pause(1_200)
+    }
+    await revoke(session)
+    const revokedAt = performance.now()
+    let accepted = revokedAt
+    // Without waiting for the answers: some of them take their time.
+    const asks: Promise<void>[] = []
+    while (performance.now() - revokedAt < 6_500) {
+      const askedAt = performance.now()
+      const note = (code?: string) => {
+        if (code === 'ok') accepted = Math.max(accepted, askedAt)
+      }
+      asks.push(codeOf(guard, session).then(note))
+      await pause(50)
+    }
+    await Promise.all(asks)
+    assert.ok(accepted - revokedAt < STALE + 2_000 + 500, `accepted ${accepted - revokedAt} ms after`)
+  })
+
   it('starts anew from the status lists when the log was cut off while it was away', async () => {
     const guard = await startGuard()
     const sessions = await Promise.all(Array.from({ length: 4 }, newSession))

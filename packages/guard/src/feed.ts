@@ -25,10 +25,11 @@ export type FeedOptions = {
   view: RevocationView
   /** Reads the status lists into the view; gives the `seq` up to which they know everything. */
   load(): Promise<number>
-  /** All that can matter is in the view. */
-  onReady(): void
-  /** What the view says was true when this was sent. */
   onHeartbeat(heartbeat: Heartbeat): void
+  /** The authority is about to be asked for a sign of life. */
+  onAsking(): void
+  /** It gave one: the view has all that was revoked before it was asked. The first time, all that can matter. */
+  onFresh(first: boolean): void
   /** All signing keys of the authority. */
   onKeys(kids: string[]): void
   /** Why a connection ended. */
@@ -74,7 +75,20 @@ function follow(
     perMessageDeflate: false,
     followRedirects: false,
   })
-  const take = createReader(options, position, heard)
+  const take = createReader(options, position, (heartbeat) => {
+    heard()
+    options.onHeartbeat(heartbeat)
+    ask()
+  })
+  let asking = false
+  let fresh = false
+  /** What is heard may have been on the way for long; what answers a question is younger than the question. */
+  const ask = () => {
+    if (asking) return
+    asking = true
+    options.onAsking()
+    socket.ping()
+  }
   return new Promise((_, reject) => {
     const silence = setTimeout(() => end(new Error('the feed went silent')), SILENCE)
     const end = (error: Error) => {
@@ -98,6 +112,12 @@ function follow(
         end(error as Error)
       }
     })
+    socket.on('pong', () => {
+      if (!asking) return
+      asking = false
+      options.onFresh(!fresh)
+      fresh = true
+    })
     socket.on('unexpected-response', (_, response) => {
       const status = response.statusCode
       end(status === 401 || status === 403 ? refusedBy(url) : new Error(`the feed answered ${status}`))
@@ -109,9 +129,9 @@ function follow(
 
 /** Takes in the messages of one connection. @throws Error when it can't go on from where it is */
 function createReader(
-  { view, onReady, onHeartbeat, onKeys }: FeedOptions,
+  { view, onKeys }: FeedOptions,
   position: Position,
-  heard: () => void,
+  onHeartbeat: (heartbeat: Heartbeat) => void,
 ): (message: FeedMessage) => void {
   let ready = false
   return (message) => {
@@ -128,11 +148,9 @@ function createReader(
     position.has = Math.max(has, message.seq)
     if (message.type === 'ready') {
       ready = true
-      heard()
       onKeys(message.kids)
-      onHeartbeat(message)
-      onReady()
-    } else if (ready && message.type === 'heartbeat') onHeartbeat(message)
+    }
+    if (ready && message.type !== 'revocation') onHeartbeat(message)
   }
 }
 

@@ -153,8 +153,8 @@ describe('a protected handler', () => {
     // The real guard, with something happening between its answer and the handler.
     const slow: Guard = {
       ...guard,
-      async check(request) {
-        const session = await guard.check(request)
+      async checkRequest(request) {
+        const session = await guard.checkRequest(request)
         shared = session.signal
         await meanwhile()
         return session

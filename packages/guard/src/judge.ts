@@ -133,7 +133,13 @@ function sessionMaker(holds: Holds): (claims: AccessTokenClaims) => GuardSession
     },
   }
   return (claims) => {
-    const own = { ...claims, aud: Object.freeze([...claims.aud]), scope: Object.freeze([...claims.scope]) }
+    const status = Object.freeze(claims.status)
+    const own = {
+      ...claims,
+      status,
+      aud: Object.freeze([...claims.aud]),
+      scope: Object.freeze([...claims.scope]),
+    }
     return Object.freeze(Object.assign(Object.create(common), own)) as GuardSession
   }
 }

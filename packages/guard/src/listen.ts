@@ -26,13 +26,8 @@ export function listen(options: {
   const { credentials, view, maxStaleness } = options
   const issuer = options.issuer.replace(/\/$/, '')
   const clock = options.now ?? Date.now
-  // How long ago something was is told by a clock that nobody sets back, or old memory would pass for fresh.
-  const ticks = () => performance.now()
-  // By both clocks, and the worse one counts: a machine that slept has ticked no further.
-  let heardAt = -Infinity
-  let heardAtClock = -Infinity
+  const { asking, answered, silentFor } = freshness(clock)
   let offset = 0
-  const silentFor = () => Math.max(ticks() - heardAt, clock() - heardAtClock)
   const now = () => clock() + offset
 
   let becomeReady = () => {}
@@ -45,7 +40,7 @@ export function listen(options: {
   ready.catch(() => {})
   const keys = remoteKeys({
     url: `${issuer}/oauth/jwks`,
-    now: ticks,
+    now: () => performance.now(),
     listening: () => silentFor() <= maxStaleness,
     onDropped: options.onKeysDropped,
   })
@@ -60,13 +55,14 @@ export function listen(options: {
         keyFor: keys.find,
         now: clock,
       }),
-    onReady: () => {
+    onAsking: asking,
+    onFresh: (first) => {
+      answered()
+      if (!first) return
       options.onReady()
       becomeReady()
     },
     onHeartbeat: ({ at, firstList }) => {
-      heardAt = ticks()
-      heardAtClock = clock()
       // A machine whose clock is wrong goes by the authority's, or it would take dead tokens and refuse live ones.
       const difference = at - clock()
       offset = Math.abs(difference) < SAME_TIME ? 0 : difference
@@ -79,6 +75,25 @@ export function listen(options: {
     },
   })
   return { ready, close, silentFor, now, keyFor: keys.find }
+}
+
+/**
+ * How fresh what we know is: as old as the last question that was answered. By two clocks, of which the worse one
+ * counts: nobody sets back the one that ticks, but it stands still while a machine sleeps.
+ */
+function freshness(clock: () => number) {
+  const never = { ticks: -Infinity, clock: -Infinity }
+  let asked = never
+  let fresh = never
+  return {
+    asking() {
+      asked = { ticks: performance.now(), clock: clock() }
+    },
+    answered() {
+      fresh = asked
+    },
+    silentFor: () => Math.max(performance.now() - fresh.ticks, clock() - fresh.clock),
+  }
 }
 
 export type Listening = ReturnType<typeof listen>

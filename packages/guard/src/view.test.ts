@@ -1,111 +1,105 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { GuardError } from './errors.ts'
-import { createRevocationView, type RevocationRecord } from './view.ts'
+import type { RevocationRecord } from './protocol.ts'
+import { LIST_SIZE, listUri } from './status.ts'
+import { createRevocationView } from './view.ts'
 
-const NOW = 1_700_000_000_000
-const EXP = NOW / 1000 + 600
-const LONG_AFTER = (EXP + 61) * 1000
+const ISSUER = 'https://login.example'
+const view = () => createRevocationView(ISSUER)
 
 function record(seq: number, what: Partial<RevocationRecord> = {}): RevocationRecord {
-  return { seq, at: NOW, sid: 's1', exp: EXP, reason: 'user_logout', ...what }
+  return { seq, at: 1, sid: 's1', reason: 'user_logout', tokens: [], ...what }
 }
-const token = (jti: string, sid = 's1', exp = EXP) => ({ sid, jti, exp })
+const token = (index: number, jti = `t${index}`, sid = 's1') => {
+  const uri = listUri(ISSUER, Math.floor(index / LIST_SIZE))
+  return { sid, jti, status: { idx: index % LIST_SIZE, uri } }
+}
 
 describe('the view of revocations', () => {
-  it('says who is dead, and why: a session with all its tokens, or one token', () => {
-    const view = createRevocationView()
-    assert.equal(view.dead(token('t1')), undefined)
-    view.apply(record(1, { jti: 't1' }))
-    assert.deepEqual(view.dead(token('t1')), { seq: 1, at: NOW, reason: 'user_logout' })
-    assert.equal(view.dead(token('t2')), undefined)
-    view.apply(record(2, { reason: 'token_reuse' }))
-    assert.equal(view.dead(token('t2'))?.reason, 'token_reuse')
-    assert.equal(view.dead(token('t3', 's2')), undefined, 'other sessions live on')
-    assert.deepEqual([view.seq, view.size], [2, 2])
+  it('says who is dead, by a bit, and why: a session with all its tokens, or one token', () => {
+    const it = view()
+    assert.deepEqual([it.dead(token(1)), it.reasonOf(token(1)), it.seq], [false, undefined, 0])
+    it.apply(record(1, { jti: 't1', tokens: [1] }))
+    assert.deepEqual([it.dead(token(1)), it.reasonOf(token(1))], [true, 'user_logout'])
+    assert.deepEqual([it.dead(token(2)), it.reasonOf(token(2))], [false, undefined])
+    it.apply(record(2, { reason: 'token_reuse', tokens: [1, 2, LIST_SIZE + 2] }))
+    assert.deepEqual([it.dead(token(2)), it.dead(token(LIST_SIZE + 2))], [true, true])
+    assert.equal(it.reasonOf(token(2)), 'token_reuse')
+    assert.equal(it.dead(token(3)), false, 'other tokens live on')
+    assert.equal(it.reasonOf(token(3, 't3', 's2')), undefined, 'other sessions live on')
+    assert.equal(it.seq, 2)
   })
 
   it('takes duplicates and replays without harm', () => {
-    const view = createRevocationView()
+    const it = view()
     let heard = 0
-    view.onApply(() => heard++)
-    assert.equal(view.apply(record(5)), true)
-    assert.equal(view.apply(record(5)), false)
-    assert.equal(view.apply(record(3, { jti: 't1' })), true, 'a late one still counts')
-    assert.equal(view.seq, 5)
-    assert.equal(view.apply(record(9)), false)
-    assert.deepEqual([heard, view.size, view.seq], [2, 2, 9])
+    it.onApply(() => heard++)
+    assert.equal(it.apply(record(5)), true)
+    assert.equal(it.apply(record(5)), false)
+    assert.equal(it.apply(record(3, { jti: 't1' })), true, 'a late one still counts')
+    assert.equal(it.seq, 5)
+    assert.equal(it.apply(record(9)), false)
+    assert.deepEqual([heard, it.seq], [2, 9])
   })
 
-  it('aborts the signals of a token that dies, and of a session that ends, with the reason', () => {
-    const view = createRevocationView()
-    const [one, two, other] = [token('t1'), token('t2'), token('t3', 's2')].map((it) => view.signal(it))
-    assert.equal(view.signal(token('t1')), one, 'one signal for one token')
-    view.apply(record(1, { jti: 't1' }))
-    assert.deepEqual([one?.aborted, two?.aborted, other?.aborted], [true, false, false])
-    view.apply(record(2, { reason: 'password_change' }))
-    assert.deepEqual([two?.aborted, other?.aborted], [true, false])
-    assert.ok(two?.reason instanceof GuardError)
-    assert.deepEqual(
-      [two.reason.code, two.reason.status, two.reason.reason],
-      ['AUTHENTICATION_FAILED', 401, 'password_change'],
-    )
+  it('marks the tokens that a session’s second record names, though the session is known to have ended', () => {
+    const it = view()
+    it.apply(record(1, { tokens: [1] }))
+    it.apply(record(2, { tokens: [2] }))
+    assert.equal(it.dead(token(2)), true)
   })
 
-  it('gives a dead token a signal that is aborted already', () => {
-    const view = createRevocationView()
-    view.apply(record(1))
-    assert.equal(view.signal(token('t1')).reason.reason, 'user_logout')
+  it('does not take the end of one token for the end of its session; the session’s reason wins', () => {
+    const it = view()
+    it.apply(record(1, { sid: 's1', jti: 't1' }))
+    assert.equal(it.reasonOf({ sid: 's1', jti: 't3' }), undefined)
+    it.apply(record(3, { sid: 's1', reason: 'password_change' }))
+    assert.equal(it.reasonOf({ sid: 's1', jti: 't1' }), 'password_change')
   })
 
   it('tells all listeners, even when one throws or leaves', () => {
-    const view = createRevocationView()
+    const it = view()
     const heard: string[] = []
-    view.onApply(() => {
+    it.onApply(() => {
       throw new Error('mine')
     })
-    const leave = view.onApply(() => heard.push('left'))
-    view.onApply(({ seq }) => heard.push(`${seq}`))
+    const leave = it.onApply(() => heard.push('left'))
+    it.onApply(({ seq }) => heard.push(`${seq}`))
     leave()
-    view.apply(record(1))
+    it.apply(record(1))
     assert.deepEqual(heard, ['1'])
   })
 
-  it('forgets a record 60 s after the last token that it killed, no sooner', () => {
-    const view = createRevocationView()
-    view.apply(record(1))
-    view.apply(record(2, { jti: 't9', sid: 's9' }))
-    view.sweep((EXP + 60) * 1000)
-    assert.equal(view.size, 2)
-    view.sweep(LONG_AFTER)
-    assert.deepEqual([view.size, view.seq], [0, 2])
+  it('has the bit set by the time that listeners hear of it', () => {
+    const it = view()
+    let dead: boolean | undefined
+    it.onApply(() => {
+      dead = it.dead(token(7))
+    })
+    it.apply(record(1, { tokens: [7] }))
+    assert.equal(dead, true)
   })
 
-  it('forgets the signals of expired tokens, one by one, while their session goes on', () => {
-    const view = createRevocationView()
-    const old = view.signal(token('t1'))
-    const young = view.signal(token('t2', 's1', EXP + 600))
-    view.sweep((EXP + 60) * 1000)
-    assert.equal(view.signal(token('t1')), old)
-    view.sweep(LONG_AFTER)
-    assert.notEqual(view.signal(token('t1')), old)
-    assert.equal(view.signal(token('t2', 's1', EXP + 600)), young)
+  it('forgets reasons after many thousands, never bits', () => {
+    const it = view()
+    for (let seq = 1; seq <= 30_000; seq++) it.apply(record(seq, { sid: `s${seq}`, tokens: [seq] }))
+    assert.equal(it.reasonOf(token(30_000, 't', 's30000')), 'user_logout')
+    assert.equal(it.reasonOf(token(20_001, 't', 's20001')), 'user_logout')
+    assert.equal(it.reasonOf(token(1, 't', 's1')), undefined)
+    for (let index = 1; index <= 30_000; index++) assert.ok(it.dead(token(index)))
   })
 
-  it('keeps a signal that somebody listens to: a stream that outlives its token ends with its session', () => {
-    const view = createRevocationView()
-    const signal = view.signal(token('t1'))
-    let ended = 0
-    const listener = () => ended++
-    signal.addEventListener('abort', listener)
-    view.sweep(LONG_AFTER)
-    view.apply(record(1, { exp: EXP + 600 }))
-    assert.equal(ended, 1)
+  it('does not know tokens without a place, or of another authority’s lists', () => {
+    const it = view()
+    it.apply(record(1, { tokens: [1] }))
+    assert.equal(it.dead({}), false)
+    assert.equal(it.dead({ status: { idx: 1, uri: 'https://evil.example/status-lists/0' } }), false)
+  })
 
-    const next = view.signal(token('t2', 's2'))
-    next.addEventListener('abort', listener)
-    next.removeEventListener('abort', listener)
-    view.sweep(LONG_AFTER)
-    assert.notEqual(view.signal(token('t2', 's2')), next)
+  it('throws for a token of a list that can’t be held, rather than forget it', () => {
+    const it = view()
+    const tokens = Array.from({ length: 8_193 }, (_, list) => list * LIST_SIZE)
+    assert.throws(() => it.apply(record(1, { tokens })), RangeError)
+    assert.equal(it.seq, 0)
   })
 })

@@ -3,7 +3,7 @@ import { getEventListeners, once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { after, afterEach, before, describe, it } from 'node:test'
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import { AUDIENCE, CREDENTIALS, type Peer, startPeer, until } from '../test/peer.ts'
 import { createGuard, type Guard } from './guard.ts'
@@ -70,7 +70,7 @@ describe('a guarded WebSocket', () => {
     guard.close()
     await peer.stop()
   })
-  before(() => {
+  beforeEach(() => {
     opened = []
     emitted = []
     heard = []
@@ -81,10 +81,6 @@ describe('a guarded WebSocket', () => {
     server.closeAllConnections()
     server.close()
     await until(() => guard.connections.size === 0)
-    opened = []
-    emitted = []
-    heard = []
-    errors = []
   })
 
   it('opens with a live token; the handler and `connection` get socket, session and request', async () => {

@@ -1,8 +1,11 @@
+import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { deflateSync } from 'node:zlib'
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { GuardError, type GuardErrorCode } from '../src/errors.ts'
 import { basic } from '../src/feed.ts'
 import { type FeedMessage, type RevocationRecord, readAck } from '../src/protocol.ts'
 import { LIST_SIZE, listUri } from '../src/status.ts'
@@ -197,5 +200,69 @@ export async function until(what: () => unknown): Promise<void> {
   for (const end = Date.now() + 10_000; !(await what()); ) {
     if (Date.now() > end) throw new Error(`this never came to be: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+/** Expects a GuardError. */
+export async function refused(
+  what: Promise<unknown>,
+  code: GuardErrorCode,
+  challenge?: string,
+): Promise<GuardError> {
+  const error = await what.then(
+    () => assert.fail('it was let through'),
+    (error: unknown) => error,
+  )
+  assert.ok(error instanceof GuardError, `${error}`)
+  assert.equal(error.code, code)
+  if (challenge !== undefined) assert.equal(error.headers['www-authenticate'], challenge)
+  return error
+}
+
+export type FeedServer = {
+  url: string
+  visits: { since: string | null; authorization?: string; at: number }[]
+  /** What was said on each connection. */
+  said: string[][]
+  close(): Promise<void>
+}
+
+/**
+ * A feed that says what a test tells it to, and nothing more.
+ * @param welcome is called for each connection, the first is 0
+ * @param options.refuse the status that a connection is refused with
+ */
+export async function serveFeed(
+  welcome: (feed: WebSocket, visit: number, socket: Duplex) => void,
+  options: { refuse?: (visit: number) => number | undefined; autoPong?: boolean } = {},
+): Promise<FeedServer> {
+  const { refuse, autoPong = true } = options
+  const server = createServer((_, res) => res.writeHead(404).end())
+  const sockets = new WebSocketServer({ noServer: true, autoPong })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/feed`
+  const visits: FeedServer['visits'] = []
+  const said: string[][] = []
+  server.on('upgrade', (req, socket, start) => {
+    const since = new URL(req.url ?? '/', url).searchParams.get('since')
+    const visit = visits.push({ since, authorization: req.headers.authorization, at: performance.now() }) - 1
+    const lines: string[] = []
+    said.push(lines)
+    const status = refuse?.(visit)
+    if (status !== undefined)
+      return void socket.end(`HTTP/1.1 ${status} No\r\nLocation: ${url}\r\nConnection: close\r\n\r\n`)
+    sockets.handleUpgrade(req, socket, start, (feed) => {
+      feed.on('message', (data) => lines.push(`${data}`))
+      feed.on('error', () => {})
+      welcome(feed, visit, socket)
+    })
+  })
+  return {
+    ...{ url, visits, said },
+    close() {
+      for (const feed of sockets.clients) feed.terminate()
+      server.closeAllConnections()
+      return new Promise((resolve) => server.close(() => resolve()))
+    },
   }
 }

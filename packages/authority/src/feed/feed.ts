@@ -28,6 +28,8 @@ const MAX_GUARDS = 10_000
 const MAX_GUARDS_OF_ONE = 5_000
 /** How many revocations are timed until guards acknowledge them. */
 const TIMED = 10_000
+/** So many guards are written to in no time. */
+const FEW = 64
 
 /** A guard that is connected, for those who ask. */
 export type GuardState = {
@@ -147,12 +149,15 @@ export function createFeed(options: FeedOptions): Feed {
   }
 }
 
-/** Sends revocations to whom they concern; all that came with one commit goes out in one write a guard. */
+/**
+ * Sends revocations to whom they concern; all that came with one commit goes out in one write a guard. Where there are
+ * many guards, whoever revoked is answered first: it is durable, and a thousand writes take their time.
+ */
 function createSender(groups: Map<string, Group>) {
   let flushing = false
-  function flush() {
-    flushing = false
+  function flush(most: number) {
     for (const { pending, guards } of groups.values()) {
+      if (guards.size > most) continue
       for (const frame of framesOf(pending.splice(0))) for (const guard of guards) sendLive(guard, frame)
     }
   }
@@ -163,8 +168,13 @@ function createSender(groups: Map<string, Group>) {
       if (group.guards.size > 0) group.pending.push(JSON.stringify(line satisfies FeedMessage))
       group.last = record.seq
     }
-    if (!flushing) queueMicrotask(flush)
+    if (flushing) return
     flushing = true
+    queueMicrotask(() => flush(FEW))
+    setImmediate(() => {
+      flushing = false
+      flush(Infinity)
+    })
   }
 }
 

@@ -1,0 +1,117 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readConfig } from '../packages/authority/src/config.ts'
+import { freePort } from '../test/setup.ts'
+import { type Amounts, type Filled, fill } from './fill.ts'
+import { percentile, ticks } from './measure.ts'
+
+/* The authority that is measured: the real one, in a process of its own, on a store that was filled before. */
+
+export const RESOURCE = 'https://api.example'
+export const GUARD = { clientId: 'bench-api', clientSecret: randomBytes(24).toString('base64url') }
+
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+/** Tokens have to outlive the benchmark; the longest that a configuration allows, in seconds. */
+const TOKEN_LIFE = 3600
+const FILE_SYSTEMS: Record<number, string> = {
+  61267: 'ext4',
+  16914836: 'tmpfs',
+  1481003842: 'xfs',
+  2435016766: 'btrfs',
+  2035054128: 'overlayfs',
+}
+
+export type Ground = Filled & {
+  issuer: string
+  folder: string
+  /** Where the store is, in words, with how long one sync takes there. */
+  disk: string
+  stop(): Promise<void>
+}
+
+/** Fills a store and starts an authority on it; everything goes with `stop`, or with this process. */
+export async function startGround(amounts: Amounts, say: (what: string) => void): Promise<Ground> {
+  const folder = mkdtempSync(join(tmpdir(), 'rescind-bench-'))
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', remove)
+  const port = await freePort()
+  const issuer = `http://127.0.0.1:${port}`
+  const file = join(folder, 'rescind.json')
+  writeFileSync(file, JSON.stringify(configuration(port, issuer, join(folder, 'data'))))
+  const filled = await fill(readConfig({ config: file }, {}), RESOURCE, amounts, say)
+  say('starting the authority')
+  const stop = await startAuthority(file, issuer)
+  return {
+    ...filled,
+    ...{ issuer, folder, disk: describeDisk(folder) },
+    async stop() {
+      await stop()
+      remove()
+      process.off('exit', remove)
+    },
+  }
+}
+
+function configuration(port: number, issuer: string, data: string) {
+  const app = { client_id: 'bench-app', redirect_uris: ['https://app.example/callback'], firstParty: true }
+  const api = {
+    ...{ resource: RESOURCE, name: 'Bench API', scopes: { 'notes:read': 'Read your notes' } },
+    ...{ client_id: GUARD.clientId, client_secret: GUARD.clientSecret },
+  }
+  return {
+    ...{ port, issuer, data, logLevel: 'error', tokens: { accessTokenSeconds: TOKEN_LIFE } },
+    clients: [{ ...app, token_endpoint_auth_method: 'none' }],
+    resources: [api],
+  }
+}
+
+async function startAuthority(file: string, issuer: string): Promise<() => Promise<void>> {
+  const child = spawn(process.execPath, [CLI, 'serve', '--config', file], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const killer = () => child.kill('SIGKILL')
+  process.once('exit', killer)
+  for (let tries = 0; ; tries++) {
+    const up = await fetch(`${issuer}/oauth/jwks`).catch(() => undefined)
+    if (up?.status === 200) break
+    if (tries > 1200 || child.exitCode !== null) throw new Error('the authority did not come up')
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+  return async () => {
+    child.kill('SIGTERM')
+    const patience = setTimeout(killer, 10_000)
+    await gone
+    clearTimeout(patience)
+    process.off('exit', killer)
+  }
+}
+
+/** What a durable answer can't be faster than. */
+function describeDisk(folder: string): string {
+  const file = openSync(join(folder, 'sync-probe'), 'a')
+  const page = Buffer.alloc(4096, 1)
+  const times: number[] = []
+  for (let i = 0; i < 100; i++) {
+    const start = ticks()
+    writeSync(file, page)
+    fsyncSync(file)
+    times.push((ticks() - start) / 1e6)
+  }
+  closeSync(file)
+  const type = statfsSync(folder).type
+  const [half, most] = [percentile(times, 0.5), percentile(times, 0.99)].map((one) => one.toFixed(2))
+  return `${FILE_SYSTEMS[type] ?? `file system 0x${type.toString(16)}`}; a 4 KB append and its fsync: p50 ${half} ms, p99 ${most} ms`
+}

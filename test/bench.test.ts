@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, it } from 'node:test'
+import type { Results } from '../bench/results.ts'
+
+/* That the benchmarks work and that what they time is right; never how fast it is. */
+
+const results = mkdtempSync(join(tmpdir(), 'rescind-bench-test-'))
+after(() => rmSync(results, { recursive: true, force: true }))
+
+function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const script = join(import.meta.dirname, '../bench/run.ts')
+  return new Promise((resolve) => {
+    execFile(process.execPath, [script, ...args], { timeout: 120_000 }, (error, stdout, stderr) => {
+      resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr })
+    })
+  })
+}
+
+async function measured(name: string): Promise<Results> {
+  const ran = await bench(name, '--quick', '--no-peers', '--results', results)
+  assert.equal(ran.code, 0, ran.stderr)
+  assert.equal(ran.stderr, '', 'no progress in a pipe')
+  const read = JSON.parse(readFileSync(join(results, `${name}.json`), 'utf8')) as Results
+  for (const { what } of read.rows) assert.ok(ran.stdout.includes(what), `the table has: ${what}`)
+  return read
+}
+
+function assertShape({ name, machine, rows }: Results, expected: string) {
+  assert.equal(name, expected)
+  assert.deepEqual(Object.keys(machine), ['cpu', 'cores', 'memory', 'os', 'node', 'date'])
+  assert.ok(rows.length > 0)
+  for (const { what, value, unit, spread, peer, ratio } of rows) {
+    assert.ok(what && Number.isFinite(value) && typeof unit === 'string' && spread, what)
+    assert.equal(peer === undefined, ratio === undefined, what)
+    if (peer) assert.ok(peer.name && peer.configuration && Number.isFinite(peer.value) && peer.spread, what)
+  }
+}
+
+/** Every row that counts has the number that it has to have. */
+function assertWhole({ rows }: Results, least: number) {
+  const counts = rows.filter(({ spread }) => spread === 'a count')
+  assert.ok(counts.length >= least, `${counts.length} counts`)
+  for (const { what, value, target } of counts) {
+    assert.equal(`= ${value.toLocaleString('en-US')}`, target, what)
+  }
+}
+
+describe('the benchmarks', () => {
+  it('check: the dead are refused, the living accepted, all of them', async () => {
+    const found = await measured('check')
+    assertShape(found, 'check')
+    assertWhole(found, 10)
+    assert.ok(found.rows.some(({ peer }) => peer?.name.startsWith('jose')))
+  })
+
+  it('propagation: every guard refuses every revoked token', async () => {
+    const found = await measured('propagation')
+    assertShape(found, 'propagation')
+    assertWhole(found, 12)
+  })
+
+  it('an unknown name gets the list, and exit code 2', async () => {
+    const { code, stdout, stderr } = await bench('nonsense')
+    assert.deepEqual([code, stdout], [2, ''])
+    assert.match(stderr, /no benchmark "nonsense"[\s\S]*check[\s\S]*propagation/)
+  })
+})
