@@ -1,3 +1,4 @@
+import { bareSockets } from './bare.ts'
 import type { Opened } from './fill.ts'
 import { type Ground, GUARD, RESOURCE, startGround } from './ground.ts'
 import type { Watched } from './guards-process.ts'
@@ -31,6 +32,8 @@ const GAITS = { 'back to back': [0, 0], 'after 15–30 ms of quiet': [15, 30] } 
 type Gait = keyof typeof GAITS
 
 const MS = 1e6
+const BARE =
+  'one write of the same length to each of as many TCP connections, read by another process; no WebSocket, no check, nothing durable'
 
 /** What one revocation took, in ms, and at how many guards the token was accepted before and refused after. */
 type Revocation = {
@@ -49,6 +52,7 @@ export async function propagation({ quick, progress }: BenchOptions): Promise<Me
   const notes = [
     'time runs from just before POST /v1/revoke is sent; p50 and p99 are of all revocations of a row; spread: the smallest and the largest of what its three runs give alone',
     'a guard refuses when its check of the token has thrown, for a token that it let through just before; the slowest guard counts',
+    `bare TCP, back to back: ${BARE}`,
     'one revocation at a time, over one kept HTTP connection, access and refresh token together; back to back: the next one starts when every guard has refused the one before and has let the next token through',
   ]
   for (const one of cases) {
@@ -57,7 +61,9 @@ export async function propagation({ quick, progress }: BenchOptions): Promise<Me
     const ground = await startGround({ issued: live, revoked: 0, live, refreshable: true }, progress.say)
     try {
       const measured = await measureCase(one, ground, progress.say)
-      for (const [gait, runs] of measured.gaits) rows.push(...rowsOf(one, gait, runs))
+      progress.say(`${one.guards} bare TCP connections`)
+      const bare = await bareSockets(one.guards, one.each)
+      for (const [gait, runs] of measured.gaits) rows.push(...rowsOf(one, gait, runs, bare))
       notes.push(
         `${one.guards.toLocaleString('en-US')} guards in one process: ${measured.clocks}; ${ground.disk}`,
       )
@@ -141,7 +147,15 @@ async function compareClocks(worker: Worker): Promise<string> {
   return `its clock is the one here, 200 of 200 readings in order, the tightest within ${(shortest / 1e3).toFixed(0)} µs`
 }
 
-function rowsOf({ guards, half, most }: Case, gait: Gait, runs: Revocation[][]): Row[] {
+type Bare = Awaited<ReturnType<typeof bareSockets>>
+
+/** The same number of connections without all that we are: beside it, because the machine has a say in it. */
+function besideBare(row: Row, share: number, bare: Bare): Row {
+  const peer = { name: 'bare TCP', configuration: BARE, ...bare(share) }
+  return { ...row, peer, ratio: row.value / peer.value }
+}
+
+function rowsOf({ guards, half, most }: Case, gait: Gait, runs: Revocation[][], bare: Bare): Row[] {
   const at = `${guards.toLocaleString('en-US')} guards, ${gait}`
   const of = (pick: (one: Revocation) => number, share: number) =>
     acrossRuns(
@@ -168,8 +182,16 @@ function rowsOf({ guards, half, most }: Case, gait: Gait, runs: Revocation[][]):
     },
   })
   return [
-    row('until all guards refuse', (one) => one.all, 0.5, half),
-    row('until all guards refuse', (one) => one.all, 0.99, most),
+    besideBare(
+      row('until all guards refuse', (one) => one.all, 0.5, half),
+      0.5,
+      bare,
+    ),
+    besideBare(
+      row('until all guards refuse', (one) => one.all, 0.99, most),
+      0.99,
+      bare,
+    ),
     row('until the first guard refuses', (one) => one.first, 0.5),
     row('until the durable answer', (one) => one.answer, 0.5),
     row('until the durable answer', (one) => one.answer, 0.99),

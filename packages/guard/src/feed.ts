@@ -47,6 +47,7 @@ export function followFeed(options: FeedOptions): { close(): void } {
 
   async function connectOnce(heard: () => void): Promise<void> {
     has ??= await options.load()
+    closing.signal.throwIfAborted()
     const position = { has }
     try {
       await follow(options, position, closing.signal, heard)
@@ -82,6 +83,7 @@ function follow(
   })
   let asking = false
   let fresh = false
+  let ended = false
   /** What is heard may have been on the way for long; what answers a question is younger than the question. */
   const ask = () => {
     if (asking) return
@@ -92,6 +94,7 @@ function follow(
   return new Promise((_, reject) => {
     const silence = setTimeout(() => end(new Error('the feed went silent')), SILENCE)
     const end = (error: Error) => {
+      ended = true
       clearTimeout(silence)
       closing.removeEventListener('abort', stop)
       socket.terminate()
@@ -103,6 +106,8 @@ function follow(
     }
     closing.addEventListener('abort', stop, { once: true })
     socket.on('message', (data, binary) => {
+      // What came in the same packet is still handed out after the end.
+      if (ended) return
       try {
         if (binary) throw new Error('a message of the feed is not text')
         for (const line of data.toString('utf8').split('\n')) take(readMessage(line))
@@ -113,7 +118,7 @@ function follow(
       }
     })
     socket.on('pong', () => {
-      if (!asking) return
+      if (!asking || ended) return
       asking = false
       options.onFresh(!fresh)
       fresh = true

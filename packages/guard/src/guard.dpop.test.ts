@@ -87,6 +87,9 @@ describe('a token that is bound to a key', () => {
 
   it('is refused as a bearer token, with or without its proof', async () => {
     await refused(guard.checkRequest(bearer(token)), 'AUTHENTICATION_FAILED', TOKEN)
+    await guard.checkRequest({ ...request, authorization: `DPoP ${token}`, dpop: await prove() })
+    await refused(guard.checkRequest(bearer(token)), 'AUTHENTICATION_FAILED', TOKEN)
+    await refused(guard.check(token), 'AUTHENTICATION_FAILED', TOKEN)
     await refused(
       guard.checkRequest({ ...request, ...bearer(token), dpop: await prove() }),
       'AUTHENTICATION_FAILED',
@@ -100,10 +103,29 @@ describe('a token that is bound to a key', () => {
       authorization: `DPoP ${token}`,
       dpop: await prove(),
     })
-    peer.revoke({ sid: 's1' })
+    peer.revoke({ sid: 's1', reason: 'token_reuse' })
     await until(() => signal.aborted)
     const again = guard.checkRequest({ ...request, authorization: `DPoP ${token}`, dpop: await prove() })
-    await refused(again, 'AUTHENTICATION_FAILED', TOKEN)
+    const error = await refused(again, 'AUTHENTICATION_FAILED', TOKEN)
+    assert.equal(error.reason, 'token_reuse')
+  })
+
+  it('may be shown without the request, with what its proof has to fit', async () => {
+    const proof = { dpop: await prove(), method: 'GET', url }
+    const session = await guard.check(token, { proof, scope: ['notes:read'] })
+    assert.equal(session.sub, 'ann')
+    await refused(guard.check(token, { proof }), 'AUTHENTICATION_FAILED', PROOF)
+    const fresh = { ...proof, dpop: await prove() }
+    const scope = ['admin']
+    const narrow = challenge('error="insufficient_scope", scope="admin"')
+    await refused(guard.check(token, { proof: fresh, scope }), 'INSUFFICIENT_SCOPE', narrow)
+  })
+
+  it('is refused for a request that does not say where it went', async () => {
+    for (const part of [{ url: undefined }, { method: undefined }, { url: '/notes' }]) {
+      const asked = { ...request, ...part, authorization: `DPoP ${token}`, dpop: await prove() }
+      await refused(guard.checkRequest(asked), 'AUTHENTICATION_FAILED', PROOF)
+    }
   })
 
   it('is not what a bearer token becomes by another scheme', async () => {
@@ -115,5 +137,11 @@ describe('a token that is bound to a key', () => {
       dpop: await prove({ ath }),
     })
     await refused(check, 'AUTHENTICATION_FAILED', INVALID)
+    await guard.checkRequest(bearer(plain))
+    const known = guard.checkRequest({
+      ...{ ...request, authorization: `DPoP ${plain}` },
+      dpop: await prove({ ath }),
+    })
+    await refused(known, 'AUTHENTICATION_FAILED', INVALID)
   })
 })

@@ -65,6 +65,7 @@ describe('a guard that has heard nothing', () => {
         .sort(),
       tokens.sort(),
     )
+    peer.onIntrospect = undefined
     peer.active = false
     for (const token of tokens) await refused(guard.check(token), 'AUTHENTICATION_FAILED', INVALID)
   })
@@ -148,7 +149,7 @@ describe('a guard that has heard nothing', () => {
     const token = await peer.token()
     await guard.check(token)
     // Heartbeats go on; the authority answers nothing.
-    peer.mute()
+    peer.muted = true
     await until(() => !guard.state().live)
     await refused(guard.check(token), 'UNAVAILABLE')
   })

@@ -13,6 +13,7 @@ import {
   type Settings,
 } from './judge.ts'
 import { listen } from './listen.ts'
+import { isSet } from './status.ts'
 import { createRevocationView } from './view.ts'
 
 export type GuardRequest = {
@@ -93,14 +94,18 @@ export function createGuard(options: GuardOptions): Guard {
   const sweeper = setInterval(() => holds.sweep(), SWEEP)
   sweeper.unref()
 
+  function refusal(found: Known | undefined, needs: CheckNeeds): GuardError {
+    const bound = found ? found.bound : needs.proof !== undefined
+    return challenges.invalid(bound ? 'DPoP' : 'Bearer', found && view.reasonOf(found.session))
+  }
   async function explain(token: string, needs: CheckNeeds): Promise<GuardSession> {
+    const found = known.get(token)
+    // Whoever goes on trying a dead token should cost little.
+    if (found && isSet(found)) throw refusal(found, needs)
     try {
       return await judge.slowly(token, needs)
     } catch (error) {
-      if (!(error instanceof TokenInvalid)) throw error
-      const found = known.get(token)
-      const bound = found ? found.bound : needs.proof !== undefined
-      throw challenges.invalid(bound ? 'DPoP' : 'Bearer', found && view.reasonOf(found.session))
+      throw error instanceof TokenInvalid ? refusal(known.get(token), needs) : error
     }
   }
   function check(token: string, needs: CheckNeeds = NOTHING): Promise<GuardSession> {

@@ -45,8 +45,12 @@ export function remoteKeys(options: {
 
   async function refetch() {
     fetchedAt = now()
+    const before = announced
     try {
-      replace(await fetchKeys(url, fetch))
+      const next = await fetchKeys(url, fetch)
+      // Asked before the last announcement, it may still have a key that was dropped by it.
+      if (announced !== before) for (const kid of [...next.keys()]) if (!announced?.has(kid)) next.delete(kid)
+      replace(next)
       failed = false
     } catch {
       // The keys that we have go on working; whoever needs another one is refused.

@@ -104,6 +104,13 @@ describe('the verifier', () => {
       await refused(verify(await token({}, { typ })), 'malformed')
     for (const kid of [undefined, '', 7, 'x'.repeat(201)])
       await refused(verify(await token({}, { kid: kid as string })), 'malformed')
+    const payload = (await token()).split('.')[1]
+    for (const odd of [{ toString: 'x' }, ['EdDSA'], ['at+jwt'], null, 7, { __proto__: null }]) {
+      for (const header of [{ alg: odd }, { typ: odd }, { kid: odd }]) {
+        const head = encode({ alg: 'EdDSA', typ: 'at+jwt', kid: 'k1', ...header })
+        await refused(verify(`${head}.${payload}.AAAA`), 'malformed')
+      }
+    }
     const crit = new CompactSign(Buffer.from('{}')).setProtectedHeader({
       ...{ alg: 'EdDSA', typ: 'at+jwt', kid: 'k1', b64: true, crit: ['b64'] },
     })

@@ -97,7 +97,7 @@ export async function verifySignature(
   const parts = token.split('.')
   if (parts.length !== 3 || !parts.every(canonical)) throw new TokenInvalid('malformed')
   const { alg, kid, typ, crit } = parse(parts[0] as string)
-  if (!ALGORITHMS.includes(`${alg}`) || !TYPES.includes(`${typ}`) || crit !== undefined) {
+  if (!ALGORITHMS.includes(alg as string) || !TYPES.includes(typ as string) || crit !== undefined) {
     throw new TokenInvalid('malformed')
   }
   if (typeof kid !== 'string' || kid === '' || kid.length > 200) throw new TokenInvalid('malformed')

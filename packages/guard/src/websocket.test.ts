@@ -122,6 +122,9 @@ describe('a guarded WebSocket', () => {
     assert.deepEqual([narrow.status, narrow.code], [403, 'INSUFFICIENT_SCOPE'])
     const old = await refusal(open(await peer.token({ jti: 'old', auth_time: now - 600 })))
     assert.deepEqual([old.status, old.code], [401, 'INSUFFICIENT_USER_AUTHENTICATION'])
+    // A caller who would leave the connection open.
+    const staying = await rawClient('nonsense')
+    await once(staying.resume(), 'end')
     assert.deepEqual([opened, emitted, errors], [[], [], []])
   })
 

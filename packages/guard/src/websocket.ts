@@ -32,7 +32,7 @@ export function closeWithSession(guard: Guard, session: GuardSession, socket: Cl
     socket.removeAllListeners('message')
     const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(MOST))
     socket.close(4401, reason.slice(0, read))
-    const timer = setTimeout(() => 0, FAREWELL)
+    const timer = setTimeout(() => socket.terminate(), FAREWELL)
     socket.once('close', () => clearTimeout(timer))
   })
   if (socket.readyState === CLOSED) takeOff()

@@ -63,6 +63,8 @@ export type Peer = {
   onList?: (token: string) => string
   /** `silent`: the feed is accepted, gets ready, and says nothing more. */
   feed: 'open' | 'refused' | 'silent'
+  /** Pings are not answered. */
+  muted: boolean
   seen: { path: string; since: string | null; authorization?: string; token?: string }[]
   /** What guards have acknowledged. */
   acks: number[]
@@ -84,7 +86,7 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
   const indexes = new Map<string, number>()
   const tokensOf = new Map<string, Set<string>>()
   const server = createServer((req, res) => void answer(req, res))
-  const sockets = new WebSocketServer({ noServer: true })
+  const sockets = new WebSocketServer({ noServer: true, autoPong: false })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(options.port ?? 0, '127.0.0.1', resolve)
@@ -116,11 +118,10 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
   }
   async function answer(req: IncomingMessage, res: ServerResponse) {
     res.setHeader('date', new Date(Date.now() + peer.clock).toUTCString())
-    const { pathname } = note(req)
+    const { pathname, entry } = note(req)
     let body = ''
     for await (const chunk of req) body += chunk
-    const last = peer.seen.at(-1)
-    if (last) last.token = new URLSearchParams(body).get('token') ?? undefined
+    entry.token = new URLSearchParams(body).get('token') ?? undefined
     if (pathname === '/oauth/jwks') return res.end(JSON.stringify({ keys: peer.jwks }))
     if (pathname === '/status-lists')
       return res.end(JSON.stringify({ status_lists: [listUri(issuer, 0)], rescind_seq: head() }))
@@ -132,14 +133,18 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
   function note(req: IncomingMessage) {
     const { pathname, searchParams } = new URL(req.url ?? '/', issuer)
     const since = searchParams.get('since')
-    peer.seen.push({ path: pathname, since, authorization: req.headers.authorization })
-    return { pathname, since }
+    const entry: Peer['seen'][number] = { path: pathname, since, authorization: req.headers.authorization }
+    peer.seen.push(entry)
+    return { pathname, since, entry }
   }
   server.on('upgrade', (req, socket, start) => {
     const { since } = note(req)
     const refused = peer.feed === 'refused' ? 503 : req.headers.authorization !== basic(CREDENTIALS) ? 401 : 0
     if (refused) return void socket.end(`HTTP/1.1 ${refused} No\r\nConnection: close\r\n\r\n`)
     sockets.handleUpgrade(req, socket, start, (feed) => {
+      feed.on('ping', (data) => {
+        if (!peer.muted) feed.pong(data)
+      })
       feed.on('message', (data) => peer.acks.push(readAck(data.toString()) ?? -1))
       welcome(feed, Number(since))
     })
@@ -157,7 +162,7 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
 
   const peer: Peer = {
     ...{ issuer, port, keys, jwks: [keys.jwk], log: [], logStart: 1, clock: 0, firstList: 0 },
-    ...{ active: true, introspectStatus: 200, feed: 'open', seen: [], acks: [] },
+    ...{ active: true, introspectStatus: 200, feed: 'open', muted: false, seen: [], acks: [] },
     token(claims = {}, header = {}) {
       const { sid = 's1', jti = 't1' } = claims as { sid?: string; jti?: string }
       if (!indexes.has(jti)) indexes.set(jti, indexes.size)
