@@ -43,7 +43,8 @@ describe('an event stream', () => {
     responses = []
     onOpen = () => {}
   })
-  const listen = (token: string) => fetch(url, { headers: { authorization: `Bearer ${token}` } })
+  const listen = (token: string) =>
+    fetch(url, { headers: { authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(10_000) })
   /** A caller who does not read. */
   const stall = (token: string) =>
     new Promise<IncomingMessage>((resolve, reject) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { getEventListeners, once } from 'node:events'
-import { createServer, type RequestListener, request, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose'
@@ -94,6 +94,29 @@ describe('a protected handler', () => {
     }
     assert.equal(await ask(`${origin}/notes`), 200)
     assert.equal(await ask(`${url}/notes`), 401)
+  })
+
+  it('takes a token from where it is told to look, and from there only when the header has none', async () => {
+    const token = (req: IncomingMessage) => /(?:^|; )at=([^;]*)/.exec(req.headers.cookie ?? '')?.[1]
+    const url = await serve(protect(guard, ({ session }, res) => res.end(session.sub), { token }))
+    const [good, live] = [await peer.token(), bearer(await peer.token())]
+    const status = async (headers: Record<string, string>) => (await fetch(url, { headers })).status
+    assert.equal(await status({ cookie: `at=${good}` }), 200)
+    for (const cookie of ['', 'at=', 'at=x', `at=${good} x`, `at="${good}"`, `other=${good}`])
+      assert.equal(await status({ cookie }), 401, cookie.slice(0, 5))
+    assert.equal(await status({ cookie: `at=${good}`, authorization: 'Bearer x' }), 401)
+    assert.equal(await status({ cookie: `at=${good}`, authorization: 'Basic eDp5' }), 401)
+    assert.equal(await status({ cookie: 'at=x', ...live.headers }), 200)
+    const bound = await peer.token({ jti: 'cookie', cnf: { jkt: 'x' } })
+    assert.equal(await status({ cookie: `at=${bound}` }), 401, 'a bound one is nothing without its proof')
+  })
+
+  it('is told which better sign-in is needed', async () => {
+    const url = await serve(protect(guard, (_, res) => res.end('ok'), { acrValues: ['mfa'], maxAge: 60 }))
+    const response = await fetch(url, bearer(await peer.token()))
+    assert.equal(response.status, 401)
+    assert.match(`${response.headers.get('www-authenticate')}`, /acr_values="mfa", max_age="60"/)
+    assert.equal(((await response.json()) as { code: string }).code, 'INSUFFICIENT_USER_AUTHENTICATION')
   })
 
   it('gets 500 for what it throws, which its owner hears and its caller does not', async () => {

@@ -124,7 +124,7 @@ describe('a guarded WebSocket', () => {
     assert.deepEqual([old.status, old.code], [401, 'INSUFFICIENT_USER_AUTHENTICATION'])
     // A caller who would leave the connection open.
     const staying = await rawClient('nonsense')
-    await once(staying.resume(), 'end')
+    await until(() => staying.resume().readableEnded)
     assert.deepEqual([opened, emitted, errors], [[], [], []])
   })
 
