@@ -19,6 +19,7 @@ import { createSeal, masterKey, type Seal } from './keys/seal.ts'
 import { createLimits } from './limits.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
+import { startNotices } from './notify/notices.ts'
 import { createOrigins, loadOrigins } from './oauth/cors.ts'
 import { mountProvider } from './oauth/provider.ts'
 import { createListener } from './server.ts'
@@ -97,7 +98,11 @@ async function startOn(
   })
   store.onOutsideChange(() => rotate())
   await loadOrigins(authority)
-  const server = await listen(authority)
+  authority.notices = await startNotices(authority, metrics)
+  const server = await listen(authority).catch(async (error: unknown) => {
+    await authority.notices.stop()
+    throw error
+  })
   const operators = config.metrics && (await serveMetrics(metrics, config.metrics))
   const sweeper = setInterval(() => view.bits.retire(indexes.firstList), SWEEP)
   sweeper.unref()
@@ -111,6 +116,7 @@ async function startOn(
       operators?.close()
       feed.close()
       await drain(server)
+      await authority.notices.stop()
       await store.close()
       log.flush()
     },

@@ -2,6 +2,7 @@ import type { AuditEvent, AuditRecord } from '../domain/audit.ts'
 import type { Reason } from '../domain/reason.ts'
 import type { LoggedRevocation, RevocationDecision, RevocationRequest } from '../domain/revocation.ts'
 import type { RefreshDecision, RefreshRequest, Session } from '../domain/session.ts'
+import type { DeliveryAnswers, DeliveryOutcomes, DeliveryQuery, DeliveryTransaction } from './deliveries.ts'
 
 /*
  * A decision crosses to the store as data, because the store may run in another thread. What it decides is in
@@ -45,6 +46,7 @@ export type Endings = { sids: string[]; reason: Reason; actor: string; address?:
 
 /** All that one request changes. It commits whole or not at all. */
 export type Transaction =
+  | DeliveryTransaction
   | { kind: 'write'; records: RecordWrite[]; open?: Session; end?: Endings; audit: AuditEvent[]; at: number }
   | { kind: 'refresh'; request: RefreshRequest; records: RecordWrite[]; address?: string; at: number }
   | { kind: 'revoke'; request: RevocationRequest; address?: string; at: number }
@@ -70,15 +72,17 @@ export type RevokeOutcome =
   | Exclude<RevocationDecision, { kind: 'revoked' }>
   | { kind: 'revoked'; revocations: LoggedRevocation[]; signedOut: boolean }
 
-export type OutcomeOf<T extends Transaction> = T extends { kind: 'write' }
-  ? WriteOutcome
-  : T extends { kind: 'refresh' }
-    ? RefreshOutcome
-    : T extends { kind: 'revoke' }
-      ? RevokeOutcome
-      : T extends { kind: 'reserve-indexes' }
-        ? { first: number }
-        : { kind: 'written' } | { kind: 'exists' } | { kind: 'missing' }
+export type OutcomeOf<T extends Transaction> = T extends DeliveryTransaction
+  ? DeliveryOutcomes[T['kind']]
+  : T extends { kind: 'write' }
+    ? WriteOutcome
+    : T extends { kind: 'refresh' }
+      ? RefreshOutcome
+      : T extends { kind: 'revoke' }
+        ? RevokeOutcome
+        : T extends { kind: 'reserve-indexes' }
+          ? { first: number }
+          : { kind: 'written' } | { kind: 'exists' } | { kind: 'missing' }
 
 /** Where the log is: its oldest and newest `seq` (0: it is empty), and how many audit records there are. */
 export type Head = { first: number; seq: number; records: number }
@@ -88,6 +92,7 @@ export type LiveList = { list: number; until: number }
 export type AuditFilter = { event?: string; sub?: string; sid?: string; after?: number; limit: number }
 
 export type Query =
+  | DeliveryQuery
   | { kind: 'record'; model: string; id: string }
   | { kind: 'record-by-uid'; model: string; uid: string }
   | { kind: 'records'; model: string }
@@ -105,27 +110,29 @@ export type Query =
   | { kind: 'status-lists'; at: number }
   | { kind: 'audit'; filter: AuditFilter }
 
-export type AnswerOf<Q extends Query> = Q extends { kind: 'record' | 'record-by-uid' }
-  ? StoredRecord | undefined
-  : Q extends { kind: 'records' }
-    ? StoredRecord[]
-    : Q extends { kind: 'session' }
-      ? Session | undefined
-      : Q extends { kind: 'browser-sessions' }
-        ? Session[]
-        : Q extends { kind: 'account' | 'account-by-sub' }
-          ? Account | undefined
-          : Q extends { kind: 'accounts' }
-            ? Account[]
-            : Q extends { kind: 'keys' }
-              ? StoredKey[]
-              : Q extends { kind: 'revocations' }
-                ? LoggedRevocation[]
-                : Q extends { kind: 'head' }
-                  ? Head
-                  : Q extends { kind: 'status-lists' }
-                    ? LiveList[]
-                    : AuditRecord[]
+export type AnswerOf<Q extends Query> = Q extends DeliveryQuery
+  ? DeliveryAnswers[Q['kind']]
+  : Q extends { kind: 'record' | 'record-by-uid' }
+    ? StoredRecord | undefined
+    : Q extends { kind: 'records' }
+      ? StoredRecord[]
+      : Q extends { kind: 'session' }
+        ? Session | undefined
+        : Q extends { kind: 'browser-sessions' }
+          ? Session[]
+          : Q extends { kind: 'account' | 'account-by-sub' }
+            ? Account | undefined
+            : Q extends { kind: 'accounts' }
+              ? Account[]
+              : Q extends { kind: 'keys' }
+                ? StoredKey[]
+                : Q extends { kind: 'revocations' }
+                  ? LoggedRevocation[]
+                  : Q extends { kind: 'head' }
+                    ? Head
+                    : Q extends { kind: 'status-lists' }
+                      ? LiveList[]
+                      : AuditRecord[]
 
 /** What an authority keeps. */
 export type Store = {

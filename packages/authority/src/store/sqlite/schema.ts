@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { DELIVERIES_SCHEMA } from './deliveries.ts'
 
 /** Forward only: a released migration is never edited, the next one is appended. */
 const MIGRATIONS = [
@@ -66,6 +67,7 @@ const MIGRATIONS = [
   INSERT INTO status_lists
     SELECT (value - 1) / 131072, (unixepoch() + 3720) * 1000 FROM counters WHERE name = 'status-index';
   `,
+  DELIVERIES_SCHEMA,
 ]
 
 /**

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Session } from '../../domain/session.ts'
 import type { Account, LiveList, StoredKey } from '../store.ts'
+import { openDeliveries } from './deliveries.ts'
 import { openLog } from './log.ts'
 import { openRecords } from './records.ts'
 
@@ -13,6 +14,7 @@ export function openTables(db: DatabaseSync) {
     ...openAccounts(db),
     ...openKeys(db),
     ...openLists(db),
+    ...openDeliveries(db),
   }
 }
 
