@@ -14,6 +14,8 @@ const TIME_LIMIT = 10_000
 /** How long to wait before the store is asked again to take a result, in ms. */
 const SETTLE_AGAIN = 5_000
 
+export type Result = 'delivered' | 'failed' | 'dead'
+
 export type Outbox = {
   /** Begins to send whatever is due. */
   pump(): Promise<void>
@@ -28,7 +30,7 @@ export type Outbox = {
 export function createOutbox(
   authority: Authority,
   senders: Record<DeliveryKind, Sender>,
-  onSettled: (delivery: DueDelivery, result: 'delivered' | 'failed' | 'dead') => void,
+  onSettled: (delivery: DueDelivery, result: Result) => void,
 ): Outbox {
   const { store, now, log } = authority
   const underWay = new Map<string, { lane: string; done: Promise<void> }>()
@@ -85,7 +87,7 @@ export function createOutbox(
     // As long as the store can't take the result it is not sent again: the receiver is not to pay for our disk.
     while (!stopping.signal.aborted) {
       try {
-        return await settle(delivery, result)
+        return onSettled(delivery, await settle(authority, delivery, result))
       } catch (error) {
         log.warn(
           { delivery: delivery.id, error: (error as Error).message },
@@ -96,17 +98,6 @@ export function createOutbox(
     }
   }
 
-  async function settle(delivery: DueDelivery, result: Attempt) {
-    const { id, kind, topic, target, attempts, giveUpAt } = delivery
-    const at = now()
-    const error = result.kind === 'delivered' ? undefined : result.why.slice(0, 200)
-    const nextAt = result.kind === 'failed' ? backoff(attempts, at, giveUpAt, result.after) : undefined
-    const state = result.kind === 'delivered' ? 'delivered' : nextAt === undefined ? 'dead' : 'waiting'
-    await store.transact({ kind: 'settle-delivery', id, state, nextAt: nextAt ?? at, error, at })
-    onSettled(delivery, state === 'waiting' ? 'failed' : state)
-    if (state === 'dead') log.warn({ delivery: id, kind, topic, target, error }, 'a notice was given up')
-  }
-
   return {
     pump,
     async stop() {
@@ -114,6 +105,22 @@ export function createOutbox(
       await Promise.all([...underWay.values()].map(({ done }) => done))
     },
   }
+}
+
+/** Stores how an attempt went, and when the next one is. */
+async function settle(
+  { store, now, log }: Authority,
+  delivery: DueDelivery,
+  result: Attempt,
+): Promise<Result> {
+  const { id, kind, topic, target, attempts, giveUpAt } = delivery
+  const at = now()
+  const error = result.kind === 'delivered' ? undefined : result.why.slice(0, 200)
+  const nextAt = result.kind === 'failed' ? backoff(attempts, at, giveUpAt, result.after) : undefined
+  const state = result.kind === 'delivered' ? 'delivered' : nextAt === undefined ? 'dead' : 'waiting'
+  await store.transact({ kind: 'settle-delivery', id, state, nextAt: nextAt ?? at, error, at })
+  if (state === 'dead') log.warn({ delivery: id, kind, topic, target, error }, 'a notice was given up')
+  return state === 'waiting' ? 'failed' : state
 }
 
 /** A short reason. A library's message may hold what was sent, so only its code is kept. */

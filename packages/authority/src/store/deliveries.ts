@@ -64,6 +64,7 @@ export type DeliveryOutcomes = {
 
 export type DeliveryQuery =
   | { kind: 'notify-cursor' }
+  /** The newest, the oldest of them first. */
   | { kind: 'deliveries'; state?: DeliveryState; limit: number }
   /** What may be sent now, the oldest first, of each lane at most `perLane` and nothing of those that are busy. */
   | { kind: 'due-deliveries'; at: number; perLane: number; busy: string[]; limit: number }

@@ -149,7 +149,7 @@ function openBounds(db: DatabaseSync) {
 
 function openQuestions(db: DatabaseSync, readCursor: () => number | undefined) {
   const list = db.prepare(
-    'SELECT * FROM deliveries WHERE ?1 IS NULL OR state = ?1 ORDER BY created_at, n LIMIT ?2',
+    'SELECT * FROM deliveries WHERE ?1 IS NULL OR state = ?1 ORDER BY created_at DESC, n DESC LIMIT ?2',
   )
   // Goes from lane to lane along the index, without reading what waits in them.
   const lanes = db.prepare(
@@ -185,7 +185,7 @@ function openQuestions(db: DatabaseSync, readCursor: () => number | undefined) {
         case 'notify-cursor':
           return readCursor()
         case 'deliveries':
-          return (list.all(query.state ?? null, query.limit) as Row[]).map(toDelivery)
+          return (list.all(query.state ?? null, query.limit) as Row[]).map(toDelivery).reverse()
         case 'due-deliveries':
           return dueNow(query)
         case 'mail-history':
