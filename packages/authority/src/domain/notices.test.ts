@@ -43,6 +43,8 @@ describe('notices', () => {
 
   it('go to the person only where there is one', () => {
     const { sub: _, ...nobody } = WHOSE
-    assert.deepEqual(kinds(noticesOf({ ...nobody, event: 'account.password_set' })), ['account.password_changed'])
+    assert.deepEqual(kinds(noticesOf({ ...nobody, event: 'account.password_set' })), [
+      'account.password_changed',
+    ])
   })
 })
