@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { promisify } from 'node:util'
@@ -66,6 +67,20 @@ describe('a webhook', () => {
     const [id, at, body] = ['msg_p5jXN8AQM9LWM0D4loKWxJek', '1614265330', '{"test": 2432232314}']
     const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
     assert.equal(signWebhook(secret, id, at, body), 'g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=')
+  })
+
+  it('is verified by the example of the docs', async () => {
+    const docs = readFileSync(join(import.meta.dirname, '../docs/notices.md'), 'utf8')
+    const example = /```js\n([\s\S]*?)```/.exec(docs)?.[1] ?? ''
+    const { verify } = await import(`data:text/javascript,${encodeURIComponent(example)}`)
+    const at = `${Math.floor(Date.now() / 1000)}`
+    const signature = `v1,bm90IHRoaXM= v1,${signWebhook(SECRET, 'id', at, '{}')}`
+    const headers = { 'webhook-id': 'id', 'webhook-timestamp': at, 'webhook-signature': signature }
+    verify(headers, '{}', SECRET)
+    assert.throws(() => verify(headers, '{ }', SECRET), /forged/)
+    assert.throws(() => verify({ ...headers, 'webhook-id': 'other' }, '{}', SECRET), /forged/)
+    assert.throws(() => verify({ ...headers, 'webhook-timestamp': '1' }, '{}', SECRET), /too old/)
+    assert.throws(() => verify({}, '{}', SECRET), /too old/)
   })
 
   it('hears only of the events that it asked for', async () => {

@@ -4,8 +4,9 @@ import { type ClientFacts, clientFacts } from './clients.ts'
 import { type Plan, planDeliveries } from './plan.ts'
 
 const PAGE = 500
-/** How far the place may be ahead of the stored one where nothing had to be told, in records. */
+/** Where nothing had to be told the stored place may be so far behind, in records and in ms. */
 const LAZY = 10_000
+const LAZY_TIME = 60_000
 const NOTHING: Plan = { deliveries: [], records: [] }
 
 export type Follower = {
@@ -25,6 +26,7 @@ export async function createFollower(authority: Authority, asleep: () => boolean
   const { store, log } = authority
   let stored = await store.read({ kind: 'notify-cursor' })
   let place = stored ?? (await head())
+  let storedAt = authority.now()
   if (stored === undefined) await move(place, NOTHING)
 
   async function head() {
@@ -43,13 +45,18 @@ export async function createFollower(authority: Authority, asleep: () => boolean
     if (outcome.kind === 'conflict') throw new Error('another process follows the audit log')
     if (outcome.refused > 0) log.warn({ refused: outcome.refused }, 'too many notices wait for a receiver')
     stored = place = to
+    storedAt = at
+  }
+  async function keepUp() {
+    const late = place - (stored ?? 0) > LAZY || authority.now() - storedAt > LAZY_TIME
+    if (late && place !== stored) await move(place, NOTHING)
   }
 
   return {
     async follow() {
       if (asleep()) {
         place = await head()
-        if (place - (stored ?? 0) > LAZY) await move(place, NOTHING)
+        await keepUp()
         return false
       }
       let queued = false
@@ -68,7 +75,7 @@ export async function createFollower(authority: Authority, asleep: () => boolean
         const plan = await planDeliveries(authority, caused)
         if (plan.deliveries.length > 0) await move(last.n, plan)
         place = last.n
-        if (place - (stored ?? 0) > LAZY) await move(place, NOTHING)
+        await keepUp()
         queued ||= plan.deliveries.length > 0
       }
     },

@@ -17,7 +17,15 @@ export function createMailer({ mail, issuer, name }: Pick<Config, 'mail' | 'issu
   const limits = { connectionTimeout: TIMEOUT, greetingTimeout: TIMEOUT, socketTimeout: TIMEOUT }
   // What is in a message never makes the library open a file or a URL.
   const safety = { disableFileAccess: true, disableUrlAccess: true }
-  const transport = mail && createTransport({ url: mail.smtp, ...limits, dnsTimeout: TIMEOUT, ...safety })
+  const transport =
+    mail &&
+    createTransport({
+      url: mail.smtp,
+      ...limits,
+      ...safety,
+      dnsTimeout: TIMEOUT,
+      requireTLS: needsTls(mail.smtp),
+    })
   const { hostname } = new URL(issuer)
 
   async function send(authority: Authority, delivery: DueDelivery, signal: AbortSignal): Promise<Attempt> {
@@ -54,6 +62,12 @@ export function createMailer({ mail, issuer, name }: Pick<Config, 'mail' | 'issu
     }
   }
   return { send, close: () => transport?.close() }
+}
+
+/** A password is not sent over a network in clear, whatever the server offers. */
+function needsTls(smtp: string): boolean {
+  const { hostname, username } = new URL(smtp)
+  return username !== '' && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 }
 
 /** Resolves as `work` does, unless the signal fires before. */

@@ -59,17 +59,20 @@ export function createMailPlanner(
         authority.notices.dropped(mail)
         continue
       }
-      queue({ mail, sub, to, target, record, client })
+      queue({ mail, sub, to, target, record, client, former: to !== account.email })
     }
   }
 
-  function queue({ mail, sub, to, target, record, client }: Cause & MailNoticeTo) {
+  function queue({ mail, sub, to, target, record, client, former }: Cause & MailNoticeTo) {
     const at = now()
     const id = deliveryId(record, 'mail', target)
     const payload: MailPayload = { to, mail, sub, n: record.n, at: record.at }
     const { sid } = record
-    payload.notMe = code({ purpose: 'not-me', sub, ...(sid === undefined ? {} : { sid }) })
-    if (mail === 'compromised' || mail === 'reset') payload.reset = code({ purpose: 'reset', sub })
+    if (URGENT.includes(mail)) payload.reset = code({ purpose: 'reset', sub })
+    // Whoever has taken an account over is not given a link by way of the new address.
+    else if (mail !== 'email_changed' || former) {
+      payload.notMe = code({ purpose: 'not-me', sub, ...(sid === undefined ? {} : { sid }) })
+    }
     if (client) payload.app = client.name
     if (record.event === 'device.added' && record.detail) payload.device = record.detail
     plan.deliveries.push({
@@ -86,7 +89,7 @@ export function createMailPlanner(
   }
 }
 
-type MailNoticeTo = { mail: MailKind; sub: string; to: string; target: string }
+type MailNoticeTo = { mail: MailKind; sub: string; to: string; target: string; former: boolean }
 
 /** The address that an account had before has to hear of it most of all. */
 function formerAddress({ event, detail }: AuditRecord): string[] {
