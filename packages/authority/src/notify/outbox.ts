@@ -50,8 +50,10 @@ export function createOutbox(
       if (stopping.signal.aborted || underWay.size >= IN_FLIGHT) return
       if (underWay.has(id) || own >= IN_FLIGHT_FOR_ONE) continue
       lanes.set(lane, own + 1)
-      const done = attempt(delivery).finally(() => {
+      const sender = senders[delivery.kind]
+      const done = attempt(authority, sender, delivery, stopping.signal).then((result) => {
         underWay.delete(id)
+        if (result) onSettled(delivery, result)
         void pump()
       })
       underWay.set(id, { lane, done })
@@ -75,29 +77,6 @@ export function createOutbox(
     }
   }
 
-  async function attempt(delivery: DueDelivery) {
-    const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(TIME_LIMIT)])
-    let result: Attempt
-    try {
-      result = await senders[delivery.kind](authority, delivery, signal)
-    } catch (error) {
-      if (stopping.signal.aborted) return
-      result = { kind: 'failed', why: wordsOf(error, signal) }
-    }
-    // As long as the store can't take the result it is not sent again: the receiver is not to pay for our disk.
-    while (!stopping.signal.aborted) {
-      try {
-        return onSettled(delivery, await settle(authority, delivery, result))
-      } catch (error) {
-        log.warn(
-          { delivery: delivery.id, error: (error as Error).message },
-          'a delivery could not be settled',
-        )
-        await delay(SETTLE_AGAIN, undefined, { signal: stopping.signal }).catch(() => {})
-      }
-    }
-  }
-
   return {
     pump,
     async stop() {
@@ -105,6 +84,34 @@ export function createOutbox(
       await Promise.all([...underWay.values()].map(({ done }) => done))
     },
   }
+}
+
+/** Sends once, and stores how that went; nothing when it was broken off. */
+async function attempt(
+  authority: Authority,
+  send: Sender,
+  delivery: DueDelivery,
+  stopping: AbortSignal,
+): Promise<Result | undefined> {
+  const signal = AbortSignal.any([stopping, AbortSignal.timeout(TIME_LIMIT)])
+  let result: Attempt
+  try {
+    result = await send(authority, delivery, signal)
+  } catch (error) {
+    if (stopping.aborted) return undefined
+    result = { kind: 'failed', why: wordsOf(error, signal) }
+  }
+  // As long as the store can't take the result it is not sent again: the receiver is not to pay for our disk.
+  while (!stopping.aborted) {
+    try {
+      return await settle(authority, delivery, result)
+    } catch (error) {
+      const why = { delivery: delivery.id, error: (error as Error).message }
+      authority.log.warn(why, 'a delivery could not be settled')
+      await delay(SETTLE_AGAIN, undefined, { signal: stopping }).catch(() => {})
+    }
+  }
+  return undefined
 }
 
 /** Stores how an attempt went, and when the next one is. */
