@@ -4,6 +4,7 @@ import type { RevocationView } from '@rescind/guard/view'
 import type { Provider } from 'oidc-provider'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
+import type { Events } from './events.ts'
 import type { CutOffMarks } from './feed/cut-off-marks.ts'
 import type { Feed } from './feed/feed.ts'
 import type { Indexes } from './feed/indexes.ts'
@@ -50,6 +51,8 @@ export type Authority = {
   cutOffMarks: CutOffMarks
   /** The guards that are connected. */
   feed: Feed
+  /** Who listens to what happens to their account. */
+  events: Events
   limits: Limits
   /** The web origins of registered clients. */
   origins: Origins

@@ -10,6 +10,7 @@ import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
 import { longestToken } from './domain/policy.ts'
 import type { LoggedRevocation } from './domain/revocation.ts'
+import { createEvents } from './events.ts'
 import { createCutOffMarks } from './feed/cut-off-marks.ts'
 import { createFeed } from './feed/feed.ts'
 import { createIndexes } from './feed/indexes.ts'
@@ -95,6 +96,7 @@ async function startOn(
   store.onRevocation((revocation) => {
     apply(authority, revocation)
     feed.publish(revocation)
+    authority.events.hear(revocation)
     metrics.revoked(revocation)
   })
   for await (const page of stillMatters(store, now())) for (const one of page) apply(authority, one)
@@ -114,6 +116,7 @@ async function startOn(
       clearInterval(sweeper)
       timeOuts.stop()
       authority.cutOffMarks.close()
+      authority.events.close()
       operators?.close()
       feed.close()
       await drain(server)
@@ -155,6 +158,7 @@ async function assemble(
     firstList: () => indexes.firstList,
     onAcknowledged: metrics.acknowledged,
   })
+  authority.events = createEvents(authority)
   let mounted = mountProvider(authority)
   authority.listener = createListener(authority)
   const rotate = async () => {
