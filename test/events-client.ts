@@ -24,9 +24,10 @@ export async function listenTo(
   if (response.status !== 200 || !response.body) throw new Error(`events answered ${response.status}`)
   const heard: Heard[] = []
   const read = async (body: ReadableStream<Uint8Array>) => {
+    const decoder = new TextDecoder()
     let text = ''
-    for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
-      const parts = (text + chunk).split('\n\n')
+    for await (const chunk of body) {
+      const parts = (text + decoder.decode(chunk, { stream: true })).split('\n\n')
       text = parts.pop() ?? ''
       for (const part of parts) {
         const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(part)?.[1]
