@@ -38,17 +38,20 @@ export async function fill(
   resource: string,
   amounts: Amounts,
   say: (what: string) => void,
+  more?: (parts: Parts) => Promise<void>,
 ): Promise<Filled> {
   const { store, seal } = await openData(config, { exclusive: true })
   try {
     const ring = await openKeyRing(store, seal, Date.now())
     const indexes = await createIndexes({ store, ttl: config.policy.accessTokenTtl, now: Date.now })
+    const parts = { store, config, ring, resource }
+    await more?.(parts)
     const issued = await issue(indexes, amounts.issued, say)
     const wanted = amounts.live + amounts.revoked
     const opened: (Opened & { sid: string })[] = []
     while (opened.length < wanted) {
       const some = issued.subarray(opened.length, Math.min(wanted, opened.length + AT_ONCE))
-      const open = (idx: number) => openSession({ store, config, ring, resource }, idx, amounts.refreshable)
+      const open = (idx: number) => openSession(parts, idx, { refreshable: amounts.refreshable })
       opened.push(...(await Promise.all(Array.from(some, open))))
       say(`filling the store: ${opened.length} of ${wanted} sessions`)
     }
@@ -80,19 +83,23 @@ async function issue(indexes: Indexes, count: number, say: (what: string) => voi
   return issued
 }
 
-async function openSession(
-  parts: { store: Store; config: Config; ring: KeyRing; resource: string },
+export type Parts = { store: Store; config: Config; ring: KeyRing; resource: string }
+
+/** Opens a session as a code exchange does, of an account of its own or of the one that is named. */
+export async function openSession(
+  parts: Parts,
   idx: number,
-  refreshable: boolean,
+  options: { refreshable: boolean; sub?: string },
 ): Promise<Opened & { sid: string }> {
   const { store, config, ring, resource } = parts
+  const { refreshable, sub = randomBytes(12).toString('base64url') } = options
   const at = Date.now()
   const iat = Math.floor(at / 1000)
   const sid = newSid(at, randomBytes(10))
   const token = { jti: randomBytes(16).toString('base64url'), idx, exp: iat + config.policy.accessTokenTtl }
   const refresh = refreshable ? refreshToken(sid, 1, randomBytes(32), ring.secrets) : undefined
   const session: Session = {
-    ...{ sid, sub: randomBytes(12).toString('base64url'), clientId: 'bench-app', scope: 'notes:read' },
+    ...{ sid, sub, clientId: 'bench-app', scope: 'notes:read' },
     ...{ openedAt: at, refreshedAt: at, authTime: iat, resource, resources: { [resource]: 'notes:read' } },
     ticketHash: hashSecret(logoutTicket(sid, randomBytes(32), ring.secrets)),
     ...(refresh ? { refresh: { generation: 1, hash: hashSecret(refresh) } } : {}),

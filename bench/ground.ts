@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConfig } from '../packages/authority/src/config.ts'
 import { freePort } from '../test/setup.ts'
-import { type Amounts, type Filled, fill } from './fill.ts'
+import { type Amounts, type Filled, fill, type Parts } from './fill.ts'
 import { percentile, ticks } from './measure.ts'
 
 /* The authority that is measured: the real one, in a process of its own, on a store that was filled before. */
@@ -36,13 +36,19 @@ const FILE_SYSTEMS: Record<number, string> = {
 export type Ground = Filled & {
   issuer: string
   folder: string
+  /** Of the authority. */
+  pid: number
   /** Where the store is, in words, with how long one sync takes there. */
   disk: string
   stop(): Promise<void>
 }
 
 /** Fills a store and starts an authority on it; everything goes with `stop`, or with this process. */
-export async function startGround(amounts: Amounts, say: (what: string) => void): Promise<Ground> {
+export async function startGround(
+  amounts: Amounts,
+  say: (what: string) => void,
+  more?: (parts: Parts) => Promise<void>,
+): Promise<Ground> {
   const folder = mkdtempSync(join(tmpdir(), 'rescind-bench-'))
   const remove = () => rmSync(folder, { recursive: true, force: true })
   process.once('exit', remove)
@@ -50,12 +56,12 @@ export async function startGround(amounts: Amounts, say: (what: string) => void)
   const issuer = `http://127.0.0.1:${port}`
   const file = join(folder, 'rescind.json')
   writeFileSync(file, JSON.stringify(configuration(port, issuer, join(folder, 'data'))))
-  const filled = await fill(readConfig({ config: file }, {}), RESOURCE, amounts, say)
+  const filled = await fill(readConfig({ config: file }, {}), RESOURCE, amounts, say, more)
   say('starting the authority')
-  const stop = await startAuthority(file, issuer)
+  const { pid, stop } = await startAuthority(file, issuer)
   return {
     ...filled,
-    ...{ issuer, folder, disk: describeDisk(folder) },
+    ...{ issuer, folder, pid, disk: describeDisk(folder) },
     async stop() {
       await stop()
       remove()
@@ -77,7 +83,7 @@ function configuration(port: number, issuer: string, data: string) {
   }
 }
 
-async function startAuthority(file: string, issuer: string): Promise<() => Promise<void>> {
+async function startAuthority(file: string, issuer: string) {
   const child = spawn(process.execPath, [CLI, 'serve', '--config', file], {
     stdio: ['ignore', 'ignore', 'inherit'],
   })
@@ -90,13 +96,14 @@ async function startAuthority(file: string, issuer: string): Promise<() => Promi
     if (tries > 1200 || child.exitCode !== null) throw new Error('the authority did not come up')
     await new Promise((resolve) => setTimeout(resolve, 25))
   }
-  return async () => {
+  const stop = async () => {
     child.kill('SIGTERM')
     const patience = setTimeout(killer, 10_000)
     await gone
     clearTimeout(patience)
     process.off('exit', killer)
   }
+  return { pid: child.pid as number, stop }
 }
 
 /** What a durable answer can't be faster than. */

@@ -5,6 +5,7 @@ import { check } from './check.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { propagation } from './propagation.ts'
 import { describeMachine, type Results, saveResults } from './results.ts'
+import { sessions } from './sessions.ts'
 import { table } from './table.ts'
 
 export type Measured = Pick<Results, 'notes' | 'rows'>
@@ -18,6 +19,7 @@ export type BenchOptions = {
 
 const BENCHMARKS = new Map<string, { about: string; run: (options: BenchOptions) => Promise<Measured> }>([
   ['check', { about: 'a guard: checks per second, memory, cold start', run: check }],
+  ['sessions', { about: 'listing, ending and timing out among a million sessions', run: sessions }],
   ['propagation', { about: 'from POST /v1/revoke until every guard refuses', run: propagation }],
 ])
 

@@ -12,7 +12,7 @@ export async function openSession(authority: Authority): Promise<{ sid: string; 
   const [sid = '', jti = ''] = [randomBytes(16), randomBytes(16)].map((bytes) => bytes.toString('base64url'))
   const token = { jti, idx: await indexes.next(), exp: iat + config.policy.accessTokenTtl }
   const session = {
-    ...{ sid, sub: 'somebody', clientId: 'app', openedAt: at, refreshedAt: at, authTime: iat },
+    ...{ sid, sub: `account of ${sid}`, clientId: 'app', openedAt: at, refreshedAt: at, authTime: iat },
     ...{ scope: 'notes:read', resources: { [API]: 'notes:read' }, resource: API },
     ...{ ticketHash: hashSecret(sid), tokens: [token] },
   }

@@ -68,17 +68,30 @@ export async function addAccount(
   return account
 }
 
-/** @throws RescindError VALIDATION_ERROR, NOT_FOUND */
+/**
+ * Sets an account's password from the command line, and ends every session that was opened with the old one.
+ * @param now the time in ms
+ * @throws RescindError VALIDATION_ERROR, NOT_FOUND
+ */
 export async function setPassword(store: Store, email: string, password: string, actor: string, now: number) {
   checkPassword(password)
   const account = await store.read({ kind: 'account', email })
-  const audit = { event: 'account.password_set' as const, at: now, actor, sub: account?.sub }
+  if (!account) throw new RescindError('NOT_FOUND', 'There is no account with that e-mail.')
+  const { sub } = account
   const hashed = await hashPassword(password)
-  const outcome = await store.transact({ kind: 'set-password', email, password: hashed, audit })
-  if (outcome.kind !== 'written') throw new RescindError('NOT_FOUND', 'There is no account with that e-mail.')
+  const outcome = await store.transact({
+    kind: 'revoke',
+    request: { by: { kind: 'account', sub }, reason: 'password_change', actor },
+    account: { sub, password: hashed, resetRequired: false, validAfter: now },
+    audit: [{ event: 'account.password_set', at: now, actor, sub }],
+    at: now,
+  })
+  if (outcome.kind !== 'revoked')
+    throw new RescindError('NOT_FOUND', 'The account has changed meanwhile. Try again.')
 }
 
-function checkPassword(password: string) {
+/** @throws RescindError VALIDATION_ERROR */
+export function checkPassword(password: string) {
   if (password.length < MIN_PASSWORD || password.length > MAX_PASSWORD) {
     throw new RescindError(
       'VALIDATION_ERROR',

@@ -4,6 +4,8 @@ import type { RevocationView } from '@rescind/guard/view'
 import type { Provider } from 'oidc-provider'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
+import type { Events } from './events.ts'
+import type { CutOffMarks } from './feed/cut-off-marks.ts'
 import type { Feed } from './feed/feed.ts'
 import type { Indexes } from './feed/indexes.ts'
 import type { StatusLists } from './feed/status-list.ts'
@@ -54,8 +56,12 @@ export type Authority = {
   view: RevocationView
   indexes: Indexes
   statusLists: StatusLists
+  /** What cut-offs have still to set in the lists. */
+  cutOffMarks: CutOffMarks
   /** The guards that are connected. */
   feed: Feed
+  /** Who listens to what happens to their account. */
+  events: Events
   limits: Limits
   /** What is told to people and systems outside. */
   notices: Notices

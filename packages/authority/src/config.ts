@@ -1,11 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import { DEFAULT_POLICY, MAX_ACCESS_TOKEN_TTL, type Policy } from './domain/policy.ts'
+import { DEFAULT_POLICY, type Lifetimes, MAX_ACCESS_TOKEN_TTL, type Policy } from './domain/policy.ts'
 import { mailSettings, webhookSettings } from './notify/settings.ts'
 
 const seconds = (text: string, fallback: number, max = 10 * 365 * 86_400) =>
   z.number().int(text).min(1, text).max(max, text).default(fallback)
+
+const lifetime = (text: string, max = 10 * 365 * 86_400) =>
+  z.number().int(text).min(1, text).max(max, text).optional()
 
 const httpUrl = (value: string) => /^https?:$/.test(URL.parse(value)?.protocol ?? '')
 
@@ -14,6 +17,10 @@ const clientSchema = z
     client_id: z.string('a text').min(1).max(200),
     /** Ours: a first-party client is not asked for consent. */
     firstParty: z.boolean().default(false),
+    /** Lifetimes of its own. */
+    accessTokenSeconds: lifetime('1 to 3600 seconds', MAX_ACCESS_TOKEN_TTL),
+    idleSeconds: lifetime('at least 1 second'),
+    absoluteSeconds: lifetime('at least 1 second'),
   })
   .describe('a client, in the field names of RFC 7591')
 
@@ -60,6 +67,7 @@ const schema = z.strictObject({
     .strictObject({
       idleSeconds: seconds('at least 1 second', DEFAULT_POLICY.sessionIdle / 1000),
       absoluteSeconds: seconds('at least 1 second', DEFAULT_POLICY.sessionAbsolute / 1000),
+      maxPerAccount: z.number().int().min(1).max(1000).default(DEFAULT_POLICY.maxSessions),
     })
     .prefault({}),
   revocation: z.strictObject({ cascade: z.enum(['token', 'session']).default('token') }).prefault({}),
@@ -178,6 +186,20 @@ function policyOf(config: z.infer<typeof schema>): Policy {
     sessionIdle: config.sessions.idleSeconds * 1000,
     sessionAbsolute: config.sessions.absoluteSeconds * 1000,
     cascade: config.revocation.cascade,
+    maxSessions: config.sessions.maxPerAccount,
+    clients: Object.fromEntries(config.clients.map((client) => [client.client_id, ownLifetimes(client)])),
+  }
+}
+
+function ownLifetimes({
+  accessTokenSeconds,
+  idleSeconds,
+  absoluteSeconds,
+}: ClientConfig): Partial<Lifetimes> {
+  return {
+    ...(accessTokenSeconds === undefined ? {} : { accessTokenTtl: accessTokenSeconds }),
+    ...(idleSeconds === undefined ? {} : { sessionIdle: idleSeconds * 1000 }),
+    ...(absoluteSeconds === undefined ? {} : { sessionAbsolute: absoluteSeconds * 1000 }),
   }
 }
 

@@ -8,7 +8,10 @@ import { createRevocationView } from '@rescind/guard/view'
 import { destination, type Logger, pino } from 'pino'
 import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
+import { longestToken } from './domain/policy.ts'
 import type { LoggedRevocation } from './domain/revocation.ts'
+import { createEvents } from './events.ts'
+import { createCutOffMarks } from './feed/cut-off-marks.ts'
 import { createFeed } from './feed/feed.ts'
 import { createIndexes } from './feed/indexes.ts'
 import { stillMatters, toRecord } from './feed/record.ts'
@@ -25,6 +28,7 @@ import { mountProvider } from './oauth/provider.ts'
 import { createListener } from './server.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
 import type { Store } from './store/store.ts'
+import { startTimeOuts } from './time-outs.ts'
 
 export type RunningAuthority = { authority: Authority; url: string; close(): Promise<void> }
 
@@ -90,12 +94,14 @@ async function startOn(
   const { authority, rotate } = await assemble(config, store, seal, now, log, metrics)
   const { view, feed, indexes } = authority
 
-  for await (const page of stillMatters(store, now())) for (const one of page) apply(authority, one)
   store.onRevocation((revocation) => {
     apply(authority, revocation)
     feed.publish(revocation)
+    authority.events.hear(revocation)
     metrics.revoked(revocation)
   })
+  for await (const page of stillMatters(store, now())) for (const one of page) apply(authority, one)
+  const timeOuts = startTimeOuts(authority)
   store.onOutsideChange(() => rotate())
   await loadOrigins(authority)
   authority.notices = await startNotices(authority, metrics)
@@ -113,6 +119,9 @@ async function startOn(
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
     async close() {
       clearInterval(sweeper)
+      timeOuts.stop()
+      authority.cutOffMarks.close()
+      authority.events.close()
       operators?.close()
       feed.close()
       await drain(server)
@@ -134,15 +143,17 @@ async function assemble(
 ): Promise<{ authority: Authority; rotate: () => Promise<void> }> {
   let ring = await openKeyRing(store, seal, now())
   const view = createRevocationView(config.issuer)
-  const indexes = await createIndexes({ store, ttl: config.policy.accessTokenTtl, now })
+  const indexes = await createIndexes({ store, ttl: longestToken(config.policy), now })
   view.bits.retire(indexes.firstList)
+  const cutOffMarks = createCutOffMarks(store, view.bits, now)
   const { seq } = await store.read({ kind: 'head' })
   const lists = { issuer: config.issuer, bits: view.bits, indexes, now, ring: () => ring }
   const services = { config, store, seal, view, indexes, now, log, ring: () => ring }
   const authority = Object.assign(services, {
     verifier: verifierOf(config.issuer, now, () => ring.verification),
     lateVerifier: verifierOf(config.issuer, now, () => ring.everSigned),
-    statusLists: createStatusLists({ ...lists, head: () => authority.feed.seq }),
+    cutOffMarks,
+    statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.seq) }),
     limits: createLimits(now),
     origins: createOrigins(),
     provider: () => mounted,
@@ -153,6 +164,7 @@ async function assemble(
     firstList: () => indexes.firstList,
     onAcknowledged: metrics.acknowledged,
   })
+  authority.events = createEvents(authority)
   let mounted = mountProvider(authority)
   authority.listener = createListener(authority)
   const rotate = async () => {
@@ -200,7 +212,8 @@ async function drain(server: Server): Promise<void> {
   clearTimeout(patience)
 }
 
-function apply({ view }: Authority, revocation: LoggedRevocation) {
+function apply({ view, cutOffMarks }: Authority, revocation: LoggedRevocation) {
   const record = toRecord(revocation)
   if (record) view.apply(record)
+  if (revocation.what === 'cut_off') cutOffMarks.order(revocation.seq)
 }

@@ -13,14 +13,17 @@ export type Receipt =
   /** We never issued it, so there was nothing to revoke. */
   | { revoked: false; status: 'unknown_token' }
 
-type ReceiptEntry = { what: string; sid: string; seq: number; at: string; reason: string }
+type ReceiptEntry = { what: string; sid?: string; before?: string; seq: number; at: string; reason: string }
 
 /** The receipt of a revocation that was decided. */
-export function receiptOf(outcome: Exclude<RevokeOutcome, { kind: 'refused' }>): Receipt {
+export function receiptOf(outcome: Exclude<RevokeOutcome, { kind: 'refused' | 'conflict' }>): Receipt {
   if (outcome.kind === 'unknown') return { revoked: false, status: 'unknown_token' }
   if (outcome.kind === 'already') return { revoked: true, already: true }
-  const ended = outcome.revocations.map(({ what, sid, seq, at, reason }) => {
-    return { what, sid, seq, at: new Date(at).toISOString(), reason }
+  const ended = outcome.revocations.map((revocation) => {
+    const { what, seq, at, reason } = revocation
+    const which =
+      what === 'cut_off' ? { before: new Date(revocation.before).toISOString() } : { sid: revocation.sid }
+    return { what, ...which, seq, at: new Date(at).toISOString(), reason }
   })
   return { revoked: true, ended, signedOut: outcome.signedOut }
 }

@@ -115,6 +115,7 @@ function createRoutes(authority: Authority): Map<string, Route> {
   const routes = new Map<string, Route>([
     ['/v1/revoke', post((req, res) => revokeEndpoint(authority, req, res))],
     ['/v1/session', get((req, res) => sessionEndpoint(authority, req, res))],
+    ['/v1/events', { methods: ['GET'], serve: (req, res) => authority.events.endpoint(req, res) }],
     [ROUTES.revocation, post((req, res) => revocationEndpoint(authority, req, res))],
     [ROUTES.introspection, post((req, res) => introspectionEndpoint(authority, req, res))],
     [

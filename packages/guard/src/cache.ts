@@ -2,6 +2,8 @@ export type Cache<T> = {
   get(key: string): T | undefined
   set(key: string, value: T): void
   clear(): void
+  /** Everything that is remembered. */
+  values(): Iterable<T>
   readonly size: number
 }
 
@@ -35,6 +37,10 @@ export function createCache<T>(size: number): Cache<T> {
     clear() {
       young = new Map()
       old = new Map()
+    },
+    *values() {
+      yield* young.values()
+      yield* old.values()
     },
     get size() {
       return young.size + old.size

@@ -18,7 +18,14 @@ let errors: unknown[]
 let closed: string[]
 
 const token = (index: number, what: Partial<TokenOfConnection> = {}): TokenOfConnection => ({
-  ...{ sid: 's1', jti: `t${index}`, exp: EXP, status: { idx: index, uri: listUri(ISSUER, 0) } },
+  ...{
+    sid: 's1',
+    jti: `t${index}`,
+    clientId: 'app',
+    iat: 0,
+    exp: EXP,
+    status: { idx: index, uri: listUri(ISSUER, 0) },
+  },
   ...what,
 })
 const revoke = (what: Partial<RevocationRecord>) =>

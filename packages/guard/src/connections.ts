@@ -1,13 +1,15 @@
 import { getEventListeners } from 'node:events'
 import { GuardError } from './errors.ts'
-import { isSet, type Place } from './status.ts'
+import { isSet, type Place, set } from './status.ts'
 import type { RevocationView } from './view.ts'
 
 /** What a connection has to know of the token that it was opened with. */
 export type TokenOfConnection = {
   sid: string
   jti: string
+  clientId: string
   /** In seconds. */
+  iat: number
   exp: number
   status?: { idx: number; uri: string }
 }
@@ -29,7 +31,7 @@ export type Connections = {
 /** A token is kept in mind for this long after it expired, in seconds: clocks differ. */
 const LINGER = 60
 
-type Seen = { exp: number; place?: Place; controller?: AbortController }
+type Seen = { iat: number; exp: number; clientId: string; place?: Place; controller?: AbortController }
 type Open = { jti: string; close: Close }
 type Held = { tokens: Map<string, Seen>; open: Set<Open> }
 
@@ -57,15 +59,20 @@ export function createHolds(options: {
 }): Holds {
   const { view, now, grace, onError } = options
   const held = new Map<string, Held>()
-  const hold = ({ sid, jti, exp, status }: TokenOfConnection) => {
+  const hold = ({ sid, jti, iat, exp, clientId, status }: TokenOfConnection) => {
     const entry: Held = held.get(sid) ?? { tokens: new Map(), open: new Set() }
-    const seen: Seen = entry.tokens.get(jti) ?? { exp, place: view.bits.place(status) }
+    const seen: Seen = entry.tokens.get(jti) ?? { iat, exp, clientId, place: view.bits.place(status) }
     entry.tokens.set(jti, seen)
     held.set(sid, entry)
     return { entry, seen }
   }
   const dead = (token: TokenOfConnection) => view.dead(token) || view.reasonOf(token) !== undefined
-  view.onApply(({ sid, jti, reason }) => kill(held, sid, jti, reason, onError))
+  view.onApply((record) => {
+    if ('sid' in record) return kill(held, record.sid, record.jti, record.reason, onError)
+    for (const entry of held.values())
+      for (const seen of entry.tokens.values()) if (seen.place && view.cutOff(seen)) set(seen.place)
+    recheck(held, now(), record.reason, onError)
+  })
 
   return {
     see(token) {
@@ -87,7 +94,7 @@ export function createHolds(options: {
         entry.open.delete(one)
       }
     },
-    recheck: () => recheck(held, now(), onError),
+    recheck: () => recheck(held, now(), 'revoked', onError),
     sweep() {
       for (const [sid, entry] of [...held]) {
         sweep(entry, now(), grace, onError)
@@ -135,14 +142,14 @@ function kill(
   if (entry.tokens.size === 0 && entry.open.size === 0) held.delete(sid)
 }
 
-/** After the lists were read anew: what died meanwhile is seen by its bit, and nobody said why. */
-function recheck(held: Map<string, Held>, now: number, onError: OnError) {
+/** What died is seen by its bit: after the lists were read anew, when nobody said why, and after a cut-off. */
+function recheck(held: Map<string, Held>, now: number, reason: string, onError: OnError) {
   for (const [sid, { tokens }] of [...held]) {
     const unexpired = [...tokens].filter(([, { exp }]) => exp * 1000 > now)
     const killed = unexpired.filter(([, { place }]) => place && isSet(place))
     if (killed.length === 0) continue
-    if (killed.length === unexpired.length) kill(held, sid, undefined, 'revoked', onError)
-    else for (const [jti] of killed) kill(held, sid, jti, 'revoked', onError)
+    if (killed.length === unexpired.length) kill(held, sid, undefined, reason, onError)
+    else for (const [jti] of killed) kill(held, sid, jti, reason, onError)
   }
 }
 

@@ -55,7 +55,8 @@ function follow(options: Partial<FeedOptions> = {}) {
     ...options,
   })
 }
-const dead = (index: number) => view.dead({ status: { idx: index, uri: listUri(ISSUER, 0) } })
+const dead = (index: number) =>
+  view.dead({ iat: 0, clientId: 'app', status: { idx: index, uri: listUri(ISSUER, 0) } })
 const dying = (...indexes: number[]) => indexes.filter(dead)
 const readies = () => heard.filter((what) => what === 'ready').length
 const visits = () => server.visits.map(({ since }) => since)

@@ -148,14 +148,14 @@ function createReader(
       throw new Error('the log does not have what we followed; reading the status lists again')
     }
     // What it revokes is revoked, even when something before it is missing.
-    if (message.type === 'revocation') view.apply(message)
+    if (message.type === 'revocation' || message.type === 'cut-off') view.apply(message)
     if (message.prev > has) throw new Error('a revocation is missing; asking for it again')
     position.has = Math.max(has, message.seq)
     if (message.type === 'ready') {
       ready = true
       onKeys(message.kids)
     }
-    if (ready && message.type !== 'revocation') onHeartbeat(message)
+    if (ready && (message.type === 'ready' || message.type === 'heartbeat')) onHeartbeat(message)
   }
 }
 

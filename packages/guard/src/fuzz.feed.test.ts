@@ -91,7 +91,8 @@ function spoil(lines: string[], faults: Fault[]): (string | undefined)[] {
 /** One guard and its feed, which lies, loses and mixes up, then comes to its senses. */
 async function play({ steps, visits }: Plan): Promise<number> {
   const view = createRevocationView(ISSUER)
-  const dead = (seq: number) => view.dead({ status: { idx: seq, uri: listUri(ISSUER, 0) } })
+  const dead = (seq: number) =>
+    view.dead({ iat: 0, clientId: 'app', status: { idx: seq, uri: listUri(ISSUER, 0) } })
   let head = 0
   const seqs = steps.map((step) => {
     head += step

@@ -401,6 +401,10 @@ describe('whatever a line of the feed is', () => {
     assert.ok(
       isWhole(message.seq) && isWhole(message.prev) && isWhole(message.at) && message.prev <= message.seq,
     )
+    if (message.type === 'cut-off') {
+      const { reason, before, clientId = 'none' } = message
+      return assert.ok(isText(reason) && isWhole(before) && isText(clientId))
+    }
     if (message.type !== 'revocation') return assert.ok(isWhole(message.firstList))
     const { sid, jti = 'none', reason, tokens } = message
     assert.ok(isText(sid) && isText(jti) && isText(reason))

@@ -2,6 +2,7 @@ import { createCache } from './cache.ts'
 import { type Challenges, createChallenges, type Needs } from './challenges.ts'
 import { TokenInvalid } from './claims.ts'
 import { type Connections, createHolds } from './connections.ts'
+import { announceEndings, type SessionEnded } from './endings.ts'
 import { GuardError } from './errors.ts'
 import type { Credentials } from './feed.ts'
 import {
@@ -47,7 +48,7 @@ export type Guard = {
   close(): void
 }
 
-export type SessionEnded = { sid: string; reason: string; seq: number }
+export type { SessionEnded } from './endings.ts'
 
 export type GuardOptions = {
   /** The authority's issuer URL. */
@@ -81,6 +82,7 @@ export function createGuard(options: GuardOptions): Guard {
   const settings = checked(options)
   const view = createRevocationView(settings.issuer)
   const known = createCache<Known>(settings.cacheSize)
+  const onEnded = announceEndings(view, known)
   const feed = listen({
     ...options,
     ...settings,
@@ -121,10 +123,7 @@ export function createGuard(options: GuardOptions): Guard {
       return check(token, { ...needs, proof: { dpop, method, url } })
     },
     connections: holds,
-    on: (_event, listener) =>
-      view.onApply(({ sid, jti, reason, seq }) => {
-        if (jti === undefined) listener({ sid, reason, seq })
-      }),
+    on: (_event, listener) => onEnded(listener),
     state: () => {
       const silentFor = feed.silentFor()
       return { live: silentFor <= settings.maxStaleness, silentFor, seq: view.seq }

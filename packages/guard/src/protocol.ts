@@ -4,7 +4,20 @@
  */
 
 /** One revocation, as a guard has to know it. */
-export type RevocationRecord = {
+export type RevocationRecord = SessionEnding | CutOff
+
+/** All tokens that were issued before a time are dead: everybody's, or those of one client. */
+export type CutOff = {
+  seq: number
+  /** When it was ordered, in ms. */
+  at: number
+  reason: string
+  /** Tokens whose `iat` is before this one, in s, are dead. */
+  before: number
+  clientId?: string
+}
+
+export type SessionEnding = {
   seq: number
   /** When, in ms. */
   at: number
@@ -32,7 +45,8 @@ export type Heartbeat = Progress & {
 }
 
 export type FeedMessage =
-  | ({ type: 'revocation'; prev: number } & RevocationRecord)
+  | ({ type: 'revocation'; prev: number } & SessionEnding)
+  | ({ type: 'cut-off'; prev: number } & CutOff)
   /** All that was revoked after `since` has been sent. */
   | ({ type: 'ready'; guard: string; kids: string[] } & Heartbeat)
   | ({ type: 'heartbeat' } & Heartbeat)
@@ -59,12 +73,17 @@ const names = (value: unknown): value is string[] =>
 export function readMessage(line: string): FeedMessage {
   const message = JSON.parse(line) as Record<string, unknown> | null
   const { type, seq, prev, at, sid, jti, reason, tokens, kids, guard, firstList } = message ?? {}
+  const { before, clientId } = message ?? {}
   if (type === 'reload') return { type }
   if (type === 'keys' && names(kids)) return { type, kids }
   if (whole(seq) && whole(prev) && prev <= seq && whole(at)) {
     if (type === 'heartbeat' && whole(firstList)) return { type, seq, prev, at, firstList }
     if (type === 'ready' && whole(firstList) && text(guard) && names(kids))
       return { type, seq, prev, at, firstList, guard, kids }
+    if (type === 'cut-off' && text(reason) && whole(before)) {
+      if (clientId === undefined) return { type, seq, prev, at, reason, before }
+      if (text(clientId)) return { type, seq, prev, at, reason, before, clientId }
+    }
     if (type === 'revocation' && text(sid) && text(reason) && indexes(tokens)) {
       if (jti === undefined) return { type, seq, prev, at, sid, reason, tokens }
       if (text(jti)) return { type, seq, prev, at, sid, jti, reason, tokens }

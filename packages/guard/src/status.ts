@@ -15,6 +15,10 @@ export function isSet({ bytes, at, mask }: Place): boolean {
   return ((bytes[at] ?? 0) & mask) !== 0
 }
 
+export function set({ bytes, at, mask }: Place): void {
+  bytes[at] = (bytes[at] ?? 0) | mask
+}
+
 /** The address of a list: what its tokens name (draft §6.2) and what it says of itself as `sub` (§5.1). */
 export function listUri(issuer: string, list: number): string {
   return `${issuer}/status-lists/${list}`

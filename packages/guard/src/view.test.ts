@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { RevocationRecord } from './protocol.ts'
+import type { SessionEnding } from './protocol.ts'
 import { LIST_SIZE, listUri } from './status.ts'
 import { createRevocationView } from './view.ts'
 
 const ISSUER = 'https://login.example'
 const view = () => createRevocationView(ISSUER)
 
-function record(seq: number, what: Partial<RevocationRecord> = {}): RevocationRecord {
+function record(seq: number, what: Partial<SessionEnding> = {}): SessionEnding {
   return { seq, at: 1, sid: 's1', reason: 'user_logout', tokens: [], ...what }
 }
 const token = (index: number, jti = `t${index}`, sid = 's1') => {
   const uri = listUri(ISSUER, Math.floor(index / LIST_SIZE))
-  return { sid, jti, status: { idx: index % LIST_SIZE, uri } }
+  return { sid, jti, iat: 1_000, clientId: 'app', status: { idx: index % LIST_SIZE, uri } }
 }
 
 describe('the view of revocations', () => {
@@ -52,9 +52,9 @@ describe('the view of revocations', () => {
   it('does not take the end of one token for the end of its session; the session’s reason wins', () => {
     const it = view()
     it.apply(record(1, { sid: 's1', jti: 't1' }))
-    assert.equal(it.reasonOf({ sid: 's1', jti: 't3' }), undefined)
+    assert.equal(it.reasonOf({ ...token(3), jti: 't3' }), undefined)
     it.apply(record(3, { sid: 's1', reason: 'password_change' }))
-    assert.equal(it.reasonOf({ sid: 's1', jti: 't1' }), 'password_change')
+    assert.equal(it.reasonOf(token(1)), 'password_change')
   })
 
   it('tells all listeners, even when one throws or leaves', () => {
@@ -92,8 +92,11 @@ describe('the view of revocations', () => {
   it('does not know tokens without a place, or of another authority’s lists', () => {
     const it = view()
     it.apply(record(1, { tokens: [1] }))
-    assert.equal(it.dead({}), false)
-    assert.equal(it.dead({ status: { idx: 1, uri: 'https://evil.example/status-lists/0' } }), false)
+    assert.equal(it.dead({ ...token(1), status: undefined }), false)
+    assert.equal(
+      it.dead({ ...token(1), status: { idx: 1, uri: 'https://evil.example/status-lists/0' } }),
+      false,
+    )
   })
 
   it('throws for a token of a list that can’t be held, rather than forget it', () => {

@@ -7,7 +7,7 @@ import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { GuardError, type GuardErrorCode } from '../src/errors.ts'
 import { basic } from '../src/feed.ts'
-import { type FeedMessage, type RevocationRecord, readAck } from '../src/protocol.ts'
+import { type FeedMessage, readAck, type SessionEnding } from '../src/protocol.ts'
 import { LIST_SIZE, listUri } from '../src/status.ts'
 
 /*
@@ -48,7 +48,7 @@ export type Peer = {
   keys: Keys
   /** What the JWKS holds; change it at will. */
   jwks: unknown[]
-  log: RevocationRecord[]
+  log: SessionEnding[]
   /** The oldest revocation that the log still has. */
   logStart: number
   /** The authority's clock is off by so much, in ms. */
@@ -70,9 +70,9 @@ export type Peer = {
   acks: number[]
   /** A token; each `jti` has a place of its own in the status list. */
   token(claims?: Record<string, unknown>, header?: Record<string, unknown>): Promise<string>
-  revoke(what: { sid: string; jti?: string; reason?: string }): RevocationRecord
+  revoke(what: { sid: string; jti?: string; reason?: string }): SessionEnding
   /** Revokes without telling anybody. */
-  revokeUnheard(what: { sid: string; jti?: string; reason?: string }): RevocationRecord
+  revokeUnheard(what: { sid: string; jti?: string; reason?: string }): SessionEnding
   /** Sends a frame to every open feed, whatever it is. */
   write(text: string | Buffer): void
   message(message: FeedMessage): void

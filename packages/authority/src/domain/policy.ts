@@ -12,6 +12,25 @@ export type Policy = {
   cascade: 'token' | 'session'
   /** Live access tokens that one session may hold at a time; bounds what a refresh loop can pile up. */
   maxLiveAccessTokens: number
+  /** Live sessions that one account may have; one more ends the one that was unused for the longest. */
+  maxSessions: number
+  /** Clients that have lifetimes of their own. */
+  clients: Record<string, Partial<Lifetimes>>
+}
+
+/** How long the tokens (s) and sessions (ms) of a client live. */
+export type Lifetimes = Pick<Policy, 'accessTokenTtl' | 'sessionIdle' | 'sessionAbsolute'>
+
+/** A client's lifetimes: its own, where it has some. */
+export function lifetimesOf(policy: Policy, clientId: string): Lifetimes {
+  const { accessTokenTtl, sessionIdle, sessionAbsolute, clients } = policy
+  const own = Object.hasOwn(clients, clientId) ? clients[clientId] : undefined
+  return { accessTokenTtl, sessionIdle, sessionAbsolute, ...own }
+}
+
+/** The longest that an access token of any client lives, in seconds. */
+export function longestToken({ accessTokenTtl, clients }: Policy): number {
+  return Math.max(accessTokenTtl, ...Object.values(clients).map((own) => own.accessTokenTtl ?? 0))
 }
 
 /** No configuration lets an access token live longer, in seconds. */
@@ -26,4 +45,6 @@ export const DEFAULT_POLICY: Policy = {
   sessionAbsolute: 90 * DAY,
   cascade: 'token',
   maxLiveAccessTokens: 64,
+  maxSessions: 100,
+  clients: {},
 }

@@ -64,7 +64,10 @@ function decide(
 
 function outcomeOf(decision: RevocationDecision): string {
   if (decision.kind !== 'revoked') return decision.kind
-  const killed = decision.revocations.map((one) => `${one.what} of ${one.sid}`).join(', ') || 'nothing'
+  const killed =
+    decision.revocations
+      .map((one) => `${one.what} of ${one.what === 'cut_off' ? 'all' : one.sid}`)
+      .join(', ') || 'nothing'
   return `${killed}; ${decision.signedOut ? 'signed out' : 'signed in'}`
 }
 
@@ -159,10 +162,8 @@ describe('a revocation', () => {
     ]
     const decision = decide([session('s', 'live', { tokens })], { kind: 'session', sid: 's' })
     assert.ok(decision.kind === 'revoked')
-    assert.deepEqual(
-      decision.revocations[0]?.tokens.map((token) => token.idx),
-      [1, 2],
-    )
+    const [ended] = decision.revocations
+    assert.deepEqual(ended?.what === 'session' && ended.tokens.map((token) => token.idx), [1, 2])
     assert.equal(decision.sessions[0]?.refresh, undefined)
     assert.equal(decision.sessions[0]?.ended?.reason, 'user_logout')
   })

@@ -1,59 +1,40 @@
+import {
+  type Actor,
+  type Change,
+  endSession,
+  expired,
+  killAccess,
+  killStray,
+  type PresentedAccess,
+  type Revocation,
+  stopRefreshing,
+} from './ending.ts'
 import type { Policy } from './policy.ts'
 import type { Reason } from './reason.ts'
 import { sameHash } from './secret.ts'
-import {
-  CLOCK_SKEW,
-  type IssuedToken,
-  liveTokens,
-  presentedBefore,
-  refreshable,
-  type Session,
-} from './session.ts'
+import { liveTokens, presentedBefore, refreshable, type Session } from './session.ts'
 
-/** Who asked: a holder of the credential, a client, an administrator, or a rule of ours. */
-export type Actor = string
+export type { LoggedRevocation, PresentedAccess, Revocation } from './ending.ts'
 
-/** What a revocation changes, before the log has given it a `seq`. */
-export type Revocation = {
-  what: 'session' | 'access_token' | 'refresh_token'
-  at: number
-  sid: string
-  sub: string
-  clientId: string
-  /** The access token, where only that one died. */
-  jti?: string
-  reason: Reason
-  actor: Actor
-  /** The access tokens that die with it. */
-  tokens: IssuedToken[]
-  /** The resources whose APIs have to hear of it; absent: all of them. */
-  audiences?: string[]
-}
-
-/** A revocation in the log: durable, ordered, never changed. */
-export type LoggedRevocation = Revocation & { seq: number }
-
-/** What a genuine access token says of itself; `exp` in seconds. */
-export type PresentedAccess = {
-  sid: string
-  jti: string
-  exp: number
-  sub: string
-  clientId: string
-  idx: number
-}
 export type PresentedRefresh = { sid: string; generation: number; hash: string }
 
 export type RevocationRequest = {
-  /** How it was asked: the contract's pair, one token (RFC 7009), a logout ticket, or a session by its id. */
+  /** How it was asked: the contract's pair, one token (RFC 7009), a logout ticket, or by what is to end. */
   by:
     | { kind: 'pair'; access: PresentedAccess; refresh?: PresentedRefresh }
     | { kind: 'refresh'; refresh: PresentedRefresh; clientId: string }
     | { kind: 'access'; access: PresentedAccess; clientId: string }
     | { kind: 'ticket'; sid: string; hash: string; clientId?: string }
-    | { kind: 'session'; sid: string }
+    /** With `sub`: only if it is this account's; another's is as good as unknown. */
+    | { kind: 'session'; sid: string; sub?: string }
+    /** All sessions of an account; only those on one device; all but one. */
+    | { kind: 'account'; sub: string; device?: string; except?: string }
+    /** All that was issued before a time (ms), of everybody or of one client. */
+    | { kind: 'issued-before'; before: number; clientId?: string }
   reason: Reason
   actor: Actor
+  /** Why, in an administrator's own words. */
+  words?: string
 }
 
 export type RevocationDecision =
@@ -69,9 +50,8 @@ export type RevocationDecision =
   | { kind: 'unknown'; which: 'access' | 'refresh' | 'session' }
   | { kind: 'refused'; why: 'client' }
 
-/** The sessions that a request may touch: the store loads these, in this order. */
-export function sessionsOf(request: RevocationRequest): string[] {
-  const { by } = request
+/** The sessions that a request may touch: the store loads these, or all live ones of an account. */
+export function sessionsOf({ by }: RevocationRequest): string[] | { sub: string } {
   switch (by.kind) {
     case 'pair':
       return by.refresh && by.refresh.sid !== by.access.sid
@@ -81,6 +61,10 @@ export function sessionsOf(request: RevocationRequest): string[] {
       return [by.refresh.sid]
     case 'access':
       return [by.access.sid]
+    case 'account':
+      return { sub: by.sub }
+    case 'issued-before':
+      return []
     default:
       return [by.sid]
   }
@@ -118,13 +102,31 @@ export function decideRevocation(
     }
     case 'session': {
       const session = sessions.get(by.sid)
-      if (!session) return { kind: 'unknown', which: 'session' }
+      if (!session || (by.sub ?? session.sub) !== session.sub) return { kind: 'unknown', which: 'session' }
       return session.ended ? { kind: 'already' } : outcome([endSession(session, request, now)], true)
+    }
+    case 'account': {
+      const meant = (one: Session) => one.sid !== by.except && (by.device ?? one.device) === one.device
+      const live = [...sessions.values()].filter((one) => !one.ended && one.sub === by.sub && meant(one))
+      return outcome(
+        live.map((one) => endSession(one, request, now)),
+        by.except === undefined,
+      )
+    }
+    case 'issued-before': {
+      const { before, clientId } = by
+      const { reason, actor } = request
+      // What has not been issued yet can't be called off.
+      const cutOff = { at: now, before: Math.min(before, now + 1), reason, actor }
+      const revocation = {
+        what: 'cut_off' as const,
+        ...cutOff,
+        ...(clientId === undefined ? {} : { clientId }),
+      }
+      return outcome([{ revocation }], true)
     }
   }
 }
-
-type Change = { session?: Session; revocation: Revocation }
 
 function outcome(changes: Change[], signedOut: boolean): RevocationDecision {
   return {
@@ -228,62 +230,4 @@ function refreshStanding(
   const known = presentedBefore(session.refresh, refresh, policy, now)
   if (known === 'unknown') return 'unknown'
   return known === 'live' ? 'live' : 'used'
-}
-
-type Cause = { reason: Reason; actor: Actor }
-
-/** A guard with a slow clock may still accept a token that has expired for us; such a one is worth revoking. */
-function expired(token: { exp: number }, now: number): boolean {
-  return token.exp * 1000 + CLOCK_SKEW <= now
-}
-
-function revocation(what: Revocation['what'], session: Session, cause: Cause, now: number): Revocation {
-  const { sid, sub, clientId } = session
-  const { reason, actor } = cause
-  const audiences = Object.keys(session.resources)
-  return { what, at: now, sid, sub, clientId, reason, actor, tokens: [], audiences }
-}
-
-/** Ends a session: its refresh token and every access token it still holds die with it. */
-export function endSession(session: Session, cause: Cause, now: number): Change {
-  const tokens = session.tokens.filter((token) => !token.revoked && !expired(token, now))
-  return {
-    // The store fills in the seq when the log has given one.
-    session: { ...session, refresh: undefined, ended: { seq: 0, at: now, reason: cause.reason } },
-    revocation: { ...revocation('session', session, cause, now), tokens },
-  }
-}
-
-function killAccess(session: Session, access: PresentedAccess, cause: Cause, now: number): Change {
-  const { jti, idx, exp } = access
-  const tokens = session.tokens.map((token) =>
-    token.jti === jti ? { ...token, revoked: true as const } : token,
-  )
-  const killed = { ...revocation('access_token', session, cause, now), jti, tokens: [{ jti, idx, exp }] }
-  return { session: { ...session, tokens }, revocation: killed }
-}
-
-function killStray(access: PresentedAccess, cause: Cause, now: number): Change {
-  const { jti, idx, exp, sid, sub, clientId } = access
-  const { reason, actor } = cause
-  return {
-    revocation: {
-      what: 'access_token',
-      at: now,
-      sid,
-      sub,
-      clientId,
-      jti,
-      reason,
-      actor,
-      tokens: [{ jti, idx, exp }],
-    },
-  }
-}
-
-function stopRefreshing(session: Session, cause: Cause, now: number): Change {
-  return {
-    session: { ...session, refresh: undefined },
-    revocation: revocation('refresh_token', session, cause, now),
-  }
 }

@@ -1,4 +1,4 @@
-import type { Policy } from './policy.ts'
+import { lifetimesOf, type Policy } from './policy.ts'
 import type { Reason } from './reason.ts'
 import { sameHash } from './secret.ts'
 
@@ -32,6 +32,8 @@ export type Session = {
   clientId: string
   /** The browser's own sign-in at the authority that it came from, until that one is renewed. */
   browser?: string
+  /** The device that it is on. */
+  device?: string
   /** When it was opened, in ms. */
   openedAt: number
   /** When the person last proved who they are, in seconds (OIDC `auth_time`). */
@@ -53,6 +55,8 @@ export type Session = {
   tokens: IssuedToken[]
   /** When it was last refreshed, in ms. */
   refreshedAt: number
+  /** When an API last saw it, in ms, as far as guards have said. */
+  lastSeen?: number
   ended?: Ending
 }
 
@@ -75,8 +79,19 @@ export function refreshable(session: Session, policy: Policy, now: number): bool
   return session.refresh !== undefined && !session.ended && !outlived(session, policy, now)
 }
 
-function outlived(session: Session, policy: Policy, now: number): boolean {
-  return now >= session.refreshedAt + policy.sessionIdle || now >= session.openedAt + policy.sessionAbsolute
+/** When the session is over by itself, in ms: unused for too long, or simply too old. */
+export function outlivesAt(session: Session, policy: Policy): number {
+  const { sessionIdle, sessionAbsolute } = lifetimesOf(policy, session.clientId)
+  return Math.min(session.refreshedAt + sessionIdle, session.openedAt + sessionAbsolute)
+}
+
+export function outlived(session: Session, policy: Policy, now: number): boolean {
+  return now >= outlivesAt(session, policy)
+}
+
+/** Whether anything of the session could still be used at `now` (ms). */
+export function holdsAnything(session: Session, policy: Policy, now: number): boolean {
+  return refreshable(session, policy, now) || liveTokens(session, now).length > 0
 }
 
 export type RefreshRequest = {

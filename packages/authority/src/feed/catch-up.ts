@@ -1,7 +1,7 @@
 import type { Store } from '../store/store.ts'
 import { concerns, type Group } from './groups.ts'
 import { type ConnectedGuard, framesOf, sendAndWait } from './guard-socket.ts'
-import { mattersSince, toRecord } from './record.ts'
+import { lineOf, mattersSince, toRecord } from './record.ts'
 
 const PAGE = 1_000
 
@@ -29,7 +29,7 @@ export async function catchUp(
     for (const revocation of page) {
       const record = concerns(group, revocation) ? toRecord(revocation) : undefined
       if (!record) continue
-      lines.push(JSON.stringify({ type: 'revocation', ...record, prev }))
+      lines.push(lineOf(record, prev))
       prev = record.seq
     }
     after = page.at(-1)?.seq ?? after

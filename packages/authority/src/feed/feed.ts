@@ -18,7 +18,7 @@ import {
   sendLive,
   textFrame,
 } from './guard-socket.ts'
-import { toRecord } from './record.ts'
+import { lineOf, toRecord } from './record.ts'
 
 const HEARTBEAT = 1_000
 /** A guard acknowledges each heartbeat; one that said nothing for this long, in ms, is gone. */
@@ -164,8 +164,7 @@ function createSender(groups: Map<string, Group>) {
   return (revocation: LoggedRevocation, record: RevocationRecord) => {
     for (const group of groups.values()) {
       if (!concerns(group, revocation)) continue
-      const line = { type: 'revocation', ...record, prev: group.last } as const
-      if (group.guards.size > 0) group.pending.push(JSON.stringify(line satisfies FeedMessage))
+      if (group.guards.size > 0) group.pending.push(lineOf(record, group.last))
       group.last = record.seq
     }
     if (flushing) return

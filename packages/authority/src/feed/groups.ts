@@ -26,6 +26,7 @@ export function createGroups(resources: ResourceConfig[]): Map<string, Group> {
 }
 
 /** Whether a group's guards have to hear of a revocation: it kills what their APIs would accept. */
-export function concerns({ resources }: Group, { audiences }: LoggedRevocation): boolean {
+export function concerns({ resources }: Group, revocation: LoggedRevocation): boolean {
+  const audiences = revocation.what === 'cut_off' ? undefined : revocation.audiences
   return audiences === undefined || resources.some((resource) => audiences.includes(resource))
 }

@@ -1,4 +1,5 @@
-import type { RevocationRecord } from '@rescind/guard/protocol'
+import type { FeedMessage, RevocationRecord } from '@rescind/guard/protocol'
+import { cutOffSecond } from '../domain/cut-off.ts'
 import { MAX_ACCESS_TOKEN_TTL } from '../domain/policy.ts'
 import type { LoggedRevocation } from '../domain/revocation.ts'
 import type { Store } from '../store/store.ts'
@@ -9,9 +10,21 @@ const LINGER = 60
 /** What a guard has to know of a revocation; nothing, where only refreshing was stopped. */
 export function toRecord(revocation: LoggedRevocation): RevocationRecord | undefined {
   if (revocation.what === 'refresh_token') return undefined
+  if (revocation.what === 'cut_off') {
+    const { seq, at, reason, clientId } = revocation
+    const before = cutOffSecond(revocation)
+    return { seq, at, reason, before, ...(clientId === undefined ? {} : { clientId }) }
+  }
   const { seq, at, sid, jti, reason, tokens } = revocation
   const indexes = tokens.flatMap(({ idx }) => (idx >= 0 ? [idx] : []))
   return { seq, at, sid, ...(jti === undefined ? {} : { jti }), reason, tokens: indexes }
+}
+
+/** A record as one line of the feed; `prev` is the one before it, of those that are for this guard. */
+export function lineOf(record: RevocationRecord, prev: number): string {
+  const message: FeedMessage =
+    'before' in record ? { type: 'cut-off', ...record, prev } : { type: 'revocation', ...record, prev }
+  return JSON.stringify(message)
 }
 
 /** Since when, in ms, a revocation can still matter at `now` (ms): by the longest life that any configuration allows. */

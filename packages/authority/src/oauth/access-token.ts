@@ -1,5 +1,6 @@
 import { LIST_SIZE, listUri } from '@rescind/guard/status'
 import { SignJWT } from 'jose'
+import type { Authority } from '../authority.ts'
 import { type Session, scopeFor } from '../domain/session.ts'
 import type { KeyRing } from '../keys/ring.ts'
 
@@ -41,6 +42,14 @@ export function accessTokenClaims(
     ...(facts.jkt ? { cnf: { jkt: facts.jkt } } : {}),
     status: { status_list: { idx: facts.idx % LIST_SIZE, uri: listUri(issuer, list) } },
   }
+}
+
+/**
+ * When a token is issued, in s: now; or, in the second in which everything before was called off, the next one, as a
+ * token can't say in which half of a second it was issued.
+ */
+export function issueTime({ view, now }: Authority, clientId: string): number {
+  return Math.max(Math.floor(now() / 1000), view.aliveFrom(clientId))
 }
 
 /** Signs an access token (RFC 9068 §2.1: `typ: at+jwt`), with EdDSA (RFC 8037). */

@@ -90,6 +90,14 @@ async function answerConflict(
 const CONFLICTS: Record<string, { error: string; error_description: string }> = {
   ReplayDetection: { error: 'invalid_dpop_proof', error_description: 'DPoP proof was used before' },
   AuthorizationCode: { error: 'invalid_grant', error_description: 'authorization code was used before' },
+  Account: {
+    error: 'invalid_grant',
+    error_description: 'the sign-in that the code came from was called off; sign in again',
+  },
+  CutOff: {
+    error: 'invalid_grant',
+    error_description: 'everything issued before now was called off; sign in again',
+  },
   Session: { error: 'invalid_grant', error_description: 'the sign-in that the code came from has ended' },
 }
 

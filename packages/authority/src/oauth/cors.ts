@@ -49,10 +49,10 @@ export function cors(origins: Origins, req: IncomingMessage, res: ServerResponse
   }
   if (req.method !== 'OPTIONS') return false
   if (allowed) {
-    res.setHeader('access-control-allow-methods', 'GET, POST, PUT, DELETE')
+    res.setHeader('access-control-allow-methods', 'GET, POST, PUT, PATCH, DELETE')
     res.setHeader(
       'access-control-allow-headers',
-      'Authorization, Content-Type, DPoP, Prefer, MCP-Protocol-Version, Mcp-Method, Mcp-Name',
+      'Authorization, Content-Type, DPoP, Prefer, Last-Event-ID, MCP-Protocol-Version, Mcp-Method, Mcp-Name',
     )
     res.setHeader('access-control-max-age', '600')
   }

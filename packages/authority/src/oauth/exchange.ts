@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { Authority } from '../authority.ts'
+import { lifetimesOf } from '../domain/policy.ts'
 import { hashSecret, logoutTicket, refreshToken } from '../domain/secret.ts'
 import type { Session } from '../domain/session.ts'
-import { accessTokenClaims } from './access-token.ts'
+import { accessTokenClaims, issueTime } from './access-token.ts'
 import { currentUnit, type Unit } from './unit.ts'
 
 type JwtParts = { payload: Record<string, unknown> }
@@ -24,8 +25,8 @@ export function openFromCode(authority: Authority) {
     if (!code?.grantId || !grant?.jti || !client) throw new Error('an access token outside a code exchange')
     const { jti, jkt, resourceServer } = token as IssuedAccessToken
     const openedAt = authority.now()
-    const iat = Math.floor(openedAt / 1000)
-    const exp = iat + authority.config.policy.accessTokenTtl
+    const iat = issueTime(authority, client.clientId)
+    const exp = iat + lifetimesOf(authority.config.policy, client.clientId).accessTokenTtl
     const resource = resourceServer?.identifier() as string
     const idx = await authority.indexes.next()
     const granted = new Set((code.scope ?? '').split(' '))

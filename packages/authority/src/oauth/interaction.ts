@@ -158,7 +158,9 @@ async function login(here: Here) {
   limits.signInAddress.refund(address)
   limits.signInAccount.refund(email.toLowerCase())
   unit.audit.push({ ...who, event: 'signin.succeeded', actor: `account:${account.sub}` })
-  return finish(here, { login: { accountId: account.sub, amr: ['pwd'], remember: true } })
+  // Not in the second in which every sign-in before was called off.
+  const ts = Math.max(Math.floor(at / 1000), Math.ceil((account.validAfter ?? 0) / 1000))
+  return finish(here, { login: { accountId: account.sub, amr: ['pwd'], remember: true, ts } })
 }
 
 async function consent(here: Here) {

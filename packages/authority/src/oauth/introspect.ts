@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Authority } from '../authority.ts'
-import { presentedBefore } from '../domain/session.ts'
+import { outlivesAt, presentedBefore } from '../domain/session.ts'
 import { readForm } from '../http/body.ts'
 import { sendJson } from '../http/respond.ts'
 import { readOwnSecret } from '../revoke.ts'
@@ -50,7 +50,7 @@ async function refreshToken(authority: Authority, token: string, client: Authent
   const { policy, issuer } = authority.config
   const now = authority.now()
   if (presentedBefore(session.refresh, parts, policy, now) !== 'live') return undefined
-  const exp = Math.min(session.refreshedAt + policy.sessionIdle, session.openedAt + policy.sessionAbsolute)
+  const exp = outlivesAt(session, policy)
   if (exp <= now) return undefined
   const { sub, sid, clientId, scope } = session
   return { active: true, iss: issuer, sub, sid, client_id: clientId, scope, exp: Math.floor(exp / 1000) }

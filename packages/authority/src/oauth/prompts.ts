@@ -58,10 +58,13 @@ export function promptPolicy(authority: Authority) {
 /** So many of a browser's sessions are looked at, the newest first. */
 const LOOK_BACK = 200
 
-/** Whether a session that came from this browser's sign-in has ended. */
+/** Whether a session that came from this browser's sign-in has ended, or that sign-in itself was called off. */
 async function endedHere({ store }: Authority, { oidc }: KoaContextWithOIDC): Promise<boolean> {
-  const browser = oidc.session?.uid
+  const { uid: browser, accountId, loginTs = 0 } = oidc.session ?? {}
   if (!browser) return false
+  const account = accountId && (await readInUnit(store, { kind: 'account-by-sub', sub: accountId }))
+  const { validAfter = 0, validBrowser } = account || {}
+  if (loginTs * 1000 < validAfter && browser !== validBrowser) return true
   const sessions = await readInUnit(store, { kind: 'browser-sessions', browser, limit: LOOK_BACK })
   return sessions.some((session) => session.ended !== undefined)
 }

@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events'
 import type { ClientMetadata, Configuration, KoaContextWithOIDC } from 'oidc-provider'
 import type { Authority, MountedProvider } from '../authority.ts'
 import type { ResourceConfig } from '../config.ts'
+import { lifetimesOf, longestToken } from '../domain/policy.ts'
 import { PAGE_HEADERS } from '../http/respond.ts'
 import { errorPage } from '../pages/error.ts'
 import { confirmSignOutPage, signedOutPage, stayedPage } from '../pages/signed-out.ts'
@@ -84,7 +85,7 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
       sid: null,
       auth_time: null,
     },
-    ttl: lifetimes(config.policy.accessTokenTtl),
+    ttl: lifetimes(longestToken(config.policy)),
     formats: { bitsOfOpaqueRandomness: 256, customizers: { jwt: openFromCode(authority) } },
     // Refresh tokens are ours: rotation, reuse and the end of the session are one transaction.
     issueRefreshToken: async () => false,
@@ -188,7 +189,7 @@ function features(authority: Authority): Configuration['features'] {
       defaultResource: async (_ctx, _client, oneOf) =>
         (oneOf ? oneOf[0] : config.resources[0]?.resource) as string,
       useGrantedResource: async () => true,
-      getResourceServerInfo: async (ctx, indicator) => {
+      getResourceServerInfo: async (ctx, indicator, client) => {
         const resource = byId.get(indicator)
         if (!resource) throw new errors.InvalidTarget('this authority issues no tokens for that resource')
         // A person is asked about one resource, so that is all that one sign-in can grant.
@@ -200,7 +201,7 @@ function features(authority: Authority): Configuration['features'] {
           scope: Object.keys(resource.scopes).join(' '),
           audience: indicator,
           accessTokenFormat: 'jwt',
-          accessTokenTTL: config.policy.accessTokenTtl,
+          accessTokenTTL: lifetimesOf(config.policy, client.clientId).accessTokenTtl,
           jwt: { sign: { alg: 'EdDSA' } },
         }
       },
@@ -231,7 +232,14 @@ function lifetimes(accessTokenTtl: number): Configuration['ttl'] {
   }
 }
 
-function toMetadata({ firstParty: _, ...metadata }: Authority['config']['clients'][number]): ClientMetadata {
+function toMetadata(client: Authority['config']['clients'][number]): ClientMetadata {
+  const {
+    firstParty: _,
+    accessTokenSeconds: __,
+    idleSeconds: ___,
+    absoluteSeconds: ____,
+    ...metadata
+  } = client
   return metadata as ClientMetadata
 }
 

@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { verifyDpopProof } from '@rescind/guard/dpop'
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { Authority } from '../authority.ts'
+import { lifetimesOf } from '../domain/policy.ts'
 import { hashSecret, successorToken } from '../domain/secret.ts'
 import { type RefreshDecision, type RefreshRequest, type Session, scopeFor } from '../domain/session.ts'
 import { addressOf } from '../http/address.ts'
 import { readOwnSecret } from '../revoke.ts'
 import { StoreUnavailable } from '../store/store.ts'
-import { accessTokenClaims, signAccessToken } from './access-token.ts'
+import { accessTokenClaims, issueTime, signAccessToken } from './access-token.ts'
 import { errors } from './library.ts'
 import { ROUTES } from './routes.ts'
 import { currentUnit } from './unit.ts'
@@ -44,10 +45,10 @@ export function refreshGrant(authority: Authority) {
     const parts = readOwnSecret(authority, presented)
     if (parts?.kind !== 'refresh_token') throw refusal('unknown')
     const jkt = await provenKey(authority, ctx)
-    const now = authority.now()
-    const iat = Math.floor(now / 1000)
+    const { accessTokenTtl } = lifetimesOf(authority.config.policy, client.clientId)
+    const iat = issueTime(authority, client.clientId)
     const token = { jti: randomBytes(16).toString('base64url'), idx: await authority.indexes.next(), exp: 0 }
-    token.exp = iat + authority.config.policy.accessTokenTtl
+    token.exp = iat + accessTokenTtl
     const salt = randomBytes(16).toString('base64url')
     const { secrets } = authority.ring()
     const successor = successorToken(presented, parts, salt, secrets)

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Authority } from '../authority.ts'
 import type { RevocationRequest } from '../domain/revocation.ts'
+import { unavailable } from '../errors.ts'
 import { addressOf } from '../http/address.ts'
 import { readForm } from '../http/body.ts'
 import { sendJson } from '../http/respond.ts'
@@ -25,6 +26,7 @@ export async function revocationEndpoint(authority: Authority, req: IncomingMess
   if (outcome.kind === 'refused') {
     throw new OAuthError(400, 'invalid_grant', 'the token was issued to another client')
   }
+  if (outcome.kind === 'conflict') throw unavailable()
   await sendReceipt(authority, req, res, outcome, (guards) => ({
     ...receiptOf(outcome),
     ...(guards ? { guards } : {}),

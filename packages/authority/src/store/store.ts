@@ -1,4 +1,5 @@
 import type { AuditEvent, AuditRecord } from '../domain/audit.ts'
+import type { Device, SeenDevice } from '../domain/device.ts'
 import type { Reason } from '../domain/reason.ts'
 import type { LoggedRevocation, RevocationDecision, RevocationRequest } from '../domain/revocation.ts'
 import type { RefreshDecision, RefreshRequest, Session } from '../domain/session.ts'
@@ -32,7 +33,36 @@ export type RecordWrite =
 
 export type StoredRecord = { id: string; payload: Uint8Array; consumed?: number }
 
-export type Account = { sub: string; email: string; name: string; password: string; createdAt: number }
+export type Account = {
+  sub: string
+  email: string
+  name: string
+  password: string
+  createdAt: number
+  /** What was signed in before this, in ms, opens nothing any more; except in this one browser. */
+  validAfter?: number
+  validBrowser?: string
+  /** Its password opens nothing: a new one has to be set through a link that was mailed. */
+  resetRequired?: true
+  /** Since when somebody should have a look at it, in ms. */
+  reviewSince?: number
+  /** Since when nobody may sign in, in ms. */
+  deactivatedAt?: number
+}
+
+/** What changes of an account; what is absent stays. */
+export type AccountChange = {
+  sub: string
+  /** Refuse the whole transaction unless this is the password's hash now. */
+  expectPassword?: string
+  email?: string
+  password?: string
+  validAfter?: number
+  validBrowser?: string
+  resetRequired?: boolean
+  reviewSince?: number | null
+  deactivatedAt?: number | null
+}
 export type StoredKey = {
   kid: string
   use: 'signing' | 'secret'
@@ -47,11 +77,33 @@ export type Endings = { sids: string[]; reason: Reason; actor: string; address?:
 /** All that one request changes. It commits whole or not at all. */
 export type Transaction =
   | DeliveryTransaction
-  | { kind: 'write'; records: RecordWrite[]; open?: Session; end?: Endings; audit: AuditEvent[]; at: number }
+  | {
+      kind: 'write'
+      records: RecordWrite[]
+      open?: Session
+      /** The device that the session is opened on. */
+      device?: SeenDevice
+      end?: Endings
+      audit: AuditEvent[]
+      at: number
+    }
   | { kind: 'refresh'; request: RefreshRequest; records: RecordWrite[]; address?: string; at: number }
-  | { kind: 'revoke'; request: RevocationRequest; address?: string; at: number }
+  /** What goes with a revocation commits with it, or not at all: a password that changes, a link that is used up. */
+  | {
+      kind: 'revoke'
+      request: RevocationRequest
+      account?: AccountChange
+      records?: RecordWrite[]
+      audit?: AuditEvent[]
+      address?: string
+      at: number
+    }
+  /** Ends sessions that are over by themselves at `at` (ms), at most `limit` of them. */
+  | { kind: 'time-out'; at: number; limit: number }
+  /** When APIs last saw sessions, in ms. */
+  | { kind: 'seen'; sessions: [sid: string, at: number][] }
+  | { kind: 'rename-device'; sub: string; id: string; name: string; audit: AuditEvent }
   | { kind: 'add-account'; account: Account; audit: AuditEvent }
-  | { kind: 'set-password'; email: string; password: string; audit: AuditEvent }
   | { kind: 'put-keys'; keys: StoredKey[]; retire: { kid: string; at: number }[]; audit?: AuditEvent }
   /**
    * Reserves a block of `size` status-list indexes, all in one list of `listSize`; a block is never given twice.
@@ -61,7 +113,7 @@ export type Transaction =
 
 export type WriteOutcome =
   | { kind: 'written'; revocations: LoggedRevocation[] }
-  | { kind: 'conflict'; model: string; op: 'put' | 'consume' | 'open' | 'need' }
+  | { kind: 'conflict'; model: string; op: RecordWrite['op'] | 'open' }
 export type RefreshOutcome =
   | Exclude<RefreshDecision, { kind: 'reused' }>
   /** Its session was ended for it, in the same transaction. */
@@ -71,18 +123,22 @@ export type RefreshOutcome =
 export type RevokeOutcome =
   | Exclude<RevocationDecision, { kind: 'revoked' }>
   | { kind: 'revoked'; revocations: LoggedRevocation[]; signedOut: boolean }
+  /** Something that it was to commit with had changed meanwhile, or the e-mail is taken; nothing was done. */
+  | { kind: 'conflict'; model: string }
+export type TimeOutOutcome = { revocations: LoggedRevocation[]; more: boolean }
 
-export type OutcomeOf<T extends Transaction> = T extends DeliveryTransaction
-  ? DeliveryOutcomes[T['kind']]
-  : T extends { kind: 'write' }
-    ? WriteOutcome
-    : T extends { kind: 'refresh' }
-      ? RefreshOutcome
-      : T extends { kind: 'revoke' }
-        ? RevokeOutcome
-        : T extends { kind: 'reserve-indexes' }
-          ? { first: number }
-          : { kind: 'written' } | { kind: 'exists' } | { kind: 'missing' }
+/** What a transaction answers, by its kind. */
+type Outcomes = DeliveryOutcomes & {
+  write: WriteOutcome
+  refresh: RefreshOutcome
+  revoke: RevokeOutcome
+  'time-out': TimeOutOutcome
+  'reserve-indexes': { first: number }
+}
+type Written = { kind: 'written' } | { kind: 'exists' } | { kind: 'missing' }
+export type OutcomeOf<T extends Transaction> = T extends { kind: keyof Outcomes }
+  ? Outcomes[T['kind']]
+  : Written
 
 /** Where the log is: its oldest and newest `seq` (0: it is empty), and how many audit records there are. */
 export type Head = { first: number; seq: number; records: number }
@@ -99,6 +155,16 @@ export type Query =
   | { kind: 'session'; sid: string }
   /** The sessions that came from one sign-in of a browser, the newest first. */
   | { kind: 'browser-sessions'; browser: string; limit: number }
+  /** An account's live sessions and those that ended after `endedSince` (ms), the newest first. */
+  | { kind: 'account-sessions'; sub: string; endedSince: number; limit: number }
+  /** Any sessions, page by page: those after a place, which is 0 at first. */
+  | { kind: 'sessions'; after: number; limit: number }
+  | { kind: 'devices'; sub: string }
+  /**
+   * The status-list indexes of tokens that a cut-off killed and that have not expired at `at` (ms), by pages of `limit`
+   * sessions after a place, which is 0 at first.
+   */
+  | { kind: 'cut-off-tokens'; after: number; at: number; limit: number }
   | { kind: 'account'; email: string }
   | { kind: 'account-by-sub'; sub: string }
   | { kind: 'accounts' }
@@ -110,29 +176,27 @@ export type Query =
   | { kind: 'status-lists'; at: number }
   | { kind: 'audit'; filter: AuditFilter }
 
-export type AnswerOf<Q extends Query> = Q extends DeliveryQuery
-  ? DeliveryAnswers[Q['kind']]
-  : Q extends { kind: 'record' | 'record-by-uid' }
-    ? StoredRecord | undefined
-    : Q extends { kind: 'records' }
-      ? StoredRecord[]
-      : Q extends { kind: 'session' }
-        ? Session | undefined
-        : Q extends { kind: 'browser-sessions' }
-          ? Session[]
-          : Q extends { kind: 'account' | 'account-by-sub' }
-            ? Account | undefined
-            : Q extends { kind: 'accounts' }
-              ? Account[]
-              : Q extends { kind: 'keys' }
-                ? StoredKey[]
-                : Q extends { kind: 'revocations' }
-                  ? LoggedRevocation[]
-                  : Q extends { kind: 'head' }
-                    ? Head
-                    : Q extends { kind: 'status-lists' }
-                      ? LiveList[]
-                      : AuditRecord[]
+/** What a question is answered with, by its kind. */
+type Answers = DeliveryAnswers & {
+  record: StoredRecord | undefined
+  'record-by-uid': StoredRecord | undefined
+  records: StoredRecord[]
+  session: Session | undefined
+  'browser-sessions': Session[]
+  'account-sessions': Session[]
+  sessions: { sessions: Session[]; next: number }
+  devices: Device[]
+  'cut-off-tokens': { indexes: number[]; next: number }
+  account: Account | undefined
+  'account-by-sub': Account | undefined
+  accounts: Account[]
+  keys: StoredKey[]
+  revocations: LoggedRevocation[]
+  head: Head
+  'status-lists': LiveList[]
+  audit: AuditRecord[]
+}
+export type AnswerOf<Q extends Query> = Answers[Q['kind']]
 
 /** What an authority keeps. */
 export type Store = {

@@ -1,11 +1,21 @@
+import type { AuditEvent } from '../../domain/audit.ts'
+import { endedBy } from '../../domain/cut-off.ts'
+import type { SeenDevice } from '../../domain/device.ts'
 import type { Policy } from '../../domain/policy.ts'
-import { decideRevocation, type LoggedRevocation, sessionsOf } from '../../domain/revocation.ts'
-import { decideRefresh, type Session } from '../../domain/session.ts'
+import {
+  decideRevocation,
+  type LoggedRevocation,
+  type RevocationRequest,
+  sessionsOf,
+} from '../../domain/revocation.ts'
+import { decideRefresh, outlived, outlivesAt, type Session } from '../../domain/session.ts'
 import type {
+  Endings,
   OutcomeOf,
   RecordWrite,
   RefreshOutcome,
   RevokeOutcome,
+  TimeOutOutcome,
   Transaction,
   WriteOutcome,
 } from '../store.ts'
@@ -27,12 +37,19 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
       return refresh(tables, policy, transaction)
     case 'revoke':
       return revoke(tables, policy, transaction)
+    case 'time-out':
+      return timeOut(tables, policy, transaction)
+    case 'seen':
+      for (const [sid, at] of transaction.sessions) tables.seeSession(sid, at)
+      return { kind: 'written' }
+    case 'rename-device': {
+      const { sub, id, name, audit } = transaction
+      if (!tables.renameDevice(sub, id, name)) return { kind: 'missing' }
+      tables.appendAudit(audit)
+      return { kind: 'written' }
+    }
     case 'add-account':
       if (!tables.insertAccount(transaction.account)) return { kind: 'exists' }
-      tables.appendAudit(transaction.audit)
-      return { kind: 'written' }
-    case 'set-password':
-      if (!tables.setPassword(transaction.email, transaction.password)) return { kind: 'missing' }
       tables.appendAudit(transaction.audit)
       return { kind: 'written' }
     case 'put-keys':
@@ -59,10 +76,9 @@ function reserve(
   return first
 }
 
-function conflictIn(
-  tables: Tables,
-  records: RecordWrite[],
-): Exclude<WriteOutcome, { kind: 'written' }> | undefined {
+type Conflict = Exclude<WriteOutcome, { kind: 'written' }>
+
+function conflictIn(tables: Tables, records: RecordWrite[]): Conflict | undefined {
   for (const record of records) {
     const { model, id, op } = record
     if (op === 'consume') {
@@ -86,21 +102,46 @@ function writeRecords(tables: Tables, records: RecordWrite[]) {
 function write(
   tables: Tables,
   policy: Policy,
-  { records, open, end, audit, at }: Extract<Transaction, { kind: 'write' }>,
+  { records, open, device, end, audit, at }: Extract<Transaction, { kind: 'write' }>,
 ): WriteOutcome {
-  const conflict = conflictIn(tables, records)
+  const conflict = conflictIn(tables, records) ?? (open && conflictOfOpening(tables, open))
   if (conflict) return conflict
   if (open && !tables.insertSession(open)) return { kind: 'conflict', model: 'Session', op: 'open' }
   writeRecords(tables, records)
   for (const event of audit) tables.appendAudit(event)
-  if (!end) return { kind: 'written', revocations: [] }
-  const { sids, reason, actor, address } = end
-  const revocations = sids.flatMap((sid) => {
+  if (open && device && tables.seeDevice(device)) tables.appendAudit(deviceAdded(open, device, at))
+  const endings = [...(end?.sids ?? [])].map((sid) => ({ ...(end as Endings), sid }))
+  for (const sid of open ? tooMany(tables, policy, open) : [])
+    endings.push({ sids: [], sid, reason: 'session_timeout', actor: 'rescind' })
+  const revocations = endings.flatMap(({ sid, reason, actor, address }) => {
     const request = { by: { kind: 'session' as const, sid }, reason, actor }
     const ended = revoke(tables, policy, { kind: 'revoke', request, address, at })
     return ended.kind === 'revoked' ? ended.revocations : []
   })
   return { kind: 'written', revocations }
+}
+
+/** A session whose sign-in was called off between its code and now must not open. */
+function conflictOfOpening(tables: Tables, open: Session): Conflict | undefined {
+  const account = tables.accountBySub(open.sub)
+  const { validAfter = 0, validBrowser, deactivatedAt } = account ?? {}
+  const calledOff = open.authTime * 1000 < validAfter && (!validBrowser || open.browser !== validBrowser)
+  if (calledOff || deactivatedAt !== undefined) return { kind: 'conflict', model: 'Account', op: 'open' }
+  if (endedBy(open, tables.cutOffs())) return { kind: 'conflict', model: 'CutOff', op: 'open' }
+  return undefined
+}
+
+/** The sessions that have to go for a new one: those that were unused for the longest. */
+function tooMany(tables: Tables, policy: Policy, { sub, sid }: Session): string[] {
+  const others = tables.liveSessionsOf(sub).filter((one) => one.sid !== sid)
+  const excess = others.length + 1 - policy.maxSessions
+  if (excess <= 0) return []
+  const unused = others.sort((a, b) => a.refreshedAt - b.refreshedAt)
+  return unused.slice(0, excess).map((one) => one.sid)
+}
+
+function deviceAdded({ sub, sid, clientId }: Session, { name, address }: SeenDevice, at: number): AuditEvent {
+  return { event: 'device.added', at, actor: `account:${sub}`, sub, sid, clientId, address, detail: name }
 }
 
 function refresh(
@@ -127,39 +168,69 @@ function refresh(
 function revoke(
   tables: Tables,
   policy: Policy,
-  { request, address, at }: Extract<Transaction, { kind: 'revoke' }>,
+  transaction: Extract<Transaction, { kind: 'revoke' }>,
 ): RevokeOutcome {
-  const sessions = new Map<string, Session>()
-  for (const sid of sessionsOf(request)) {
-    const session = tables.session(sid)
-    if (session) sessions.set(sid, session)
-  }
-  const decision = decideRevocation(sessions, request, policy, at)
+  const { request, account, records = [], audit = [], address, at } = transaction
+  const conflict = conflictIn(tables, records)?.model ?? (account && tables.conflictWith(account))
+  if (conflict) return { kind: 'conflict', model: conflict }
+  const decision = decideRevocation(sessionsFor(tables, request), request, policy, at)
   if (decision.kind !== 'revoked') return decision
+  if (account) tables.changeAccount(account)
+  writeRecords(tables, records)
+  for (const event of audit) tables.appendAudit(event)
   const changed = new Map(decision.sessions.map((session) => [session.sid, session]))
   const revocations = decision.revocations.map((revocation) => {
     const logged = tables.logRevocation(revocation)
-    const session = changed.get(logged.sid)
-    if (session?.ended) session.ended.seq = logged.seq
-    if (session) tables.updateSession(session)
-    auditRevocation(tables, logged, address)
+    if (logged.what === 'cut_off') {
+      const { seq, at, before, clientId, reason } = logged
+      tables.addCutOff({ seq, at, before, reason, ...(clientId === undefined ? {} : { clientId }) })
+    } else {
+      const session = changed.get(logged.sid)
+      if (session?.ended) session.ended.seq = logged.seq
+      if (session) tables.updateSession(session)
+    }
+    auditRevocation(tables, logged, address, request.words)
     return logged
   })
   return { kind: 'revoked', revocations, signedOut: decision.signedOut }
 }
 
-function auditRevocation(tables: Tables, revocation: LoggedRevocation, address: string | undefined) {
-  const { at, actor, sub, sid, clientId, reason, seq, what } = revocation
-  tables.appendAudit({
-    event: 'revocation',
-    at,
-    actor,
-    sub,
-    sid,
-    clientId,
-    address,
-    reason,
-    seq,
-    detail: what,
+function sessionsFor(tables: Tables, request: RevocationRequest): Map<string, Session> {
+  const which = sessionsOf(request)
+  const found = Array.isArray(which)
+    ? which.flatMap((sid) => tables.session(sid) ?? [])
+    : tables.liveSessionsOf(which.sub)
+  return new Map(found.map((session) => [session.sid, session]))
+}
+
+/** Ends what is over by itself, and puts off what was used since it was last looked at. */
+function timeOut(
+  tables: Tables,
+  policy: Policy,
+  { at, limit }: Extract<Transaction, { kind: 'time-out' }>,
+): TimeOutOutcome {
+  const due = tables.sessionsDue(at, limit)
+  const revocations = due.flatMap((session) => {
+    const over = outlived(session, policy, at)
+    tables.lookAgain(session.sid, session.ended || over ? null : outlivesAt(session, policy))
+    if (session.ended || !over) return []
+    const by = { kind: 'session' as const, sid: session.sid }
+    const request = { by, reason: 'session_timeout' as const, actor: 'rescind' }
+    const ended = revoke(tables, policy, { kind: 'revoke', request, at })
+    return ended.kind === 'revoked' ? ended.revocations : []
   })
+  return { revocations, more: due.length === limit }
+}
+
+function auditRevocation(
+  tables: Tables,
+  revocation: LoggedRevocation,
+  address: string | undefined,
+  words: string | undefined,
+) {
+  const { at, actor, clientId, reason, seq, what } = revocation
+  const of = what === 'cut_off' ? {} : { sub: revocation.sub, sid: revocation.sid }
+  const before = what === 'cut_off' ? ` before ${new Date(revocation.before).toISOString()}` : ''
+  const detail = `${what}${before}${words === undefined ? '' : `: ${words}`}`
+  tables.appendAudit({ event: 'revocation', at, actor, ...of, clientId, address, reason, seq, detail })
 }

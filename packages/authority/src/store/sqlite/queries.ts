@@ -18,6 +18,14 @@ function ask(tables: Tables, query: Query): AnswerOf<Query> {
       return tables.session(query.sid)
     case 'browser-sessions':
       return tables.sessionsOfBrowser(query.browser, query.limit)
+    case 'account-sessions':
+      return tables.sessionsOf(query.sub, query.endedSince, query.limit)
+    case 'sessions':
+      return tables.sessionsAfter(query.after, query.limit)
+    case 'devices':
+      return tables.devicesOf(query.sub)
+    case 'cut-off-tokens':
+      return tables.cutOffTokens(query.after, query.at, query.limit)
     case 'account':
       return tables.account(query.email)
     case 'account-by-sub':

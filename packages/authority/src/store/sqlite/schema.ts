@@ -67,6 +67,40 @@ const MIGRATIONS = [
   INSERT INTO status_lists
     SELECT (value - 1) / 131072, (unixepoch() + 3720) * 1000 FROM counters WHERE name = 'status-index';
   `,
+  `
+  ALTER TABLE sessions ADD COLUMN ended_at INTEGER;
+  ALTER TABLE sessions ADD COLUMN ended_reason TEXT;
+  ALTER TABLE sessions ADD COLUMN last_seen INTEGER;
+  ALTER TABLE sessions ADD COLUMN due_at INTEGER;
+  UPDATE sessions SET ended_at = json_extract(state, '$.ended.at'), ended_reason = json_extract(state, '$.ended.reason')
+    WHERE ended_seq IS NOT NULL;
+  UPDATE sessions SET due_at = opened_at WHERE ended_seq IS NULL;
+  CREATE INDEX sessions_account ON sessions (sub, ended_seq);
+  CREATE INDEX sessions_due ON sessions (due_at) WHERE due_at IS NOT NULL;
+
+  CREATE TABLE devices (
+    id TEXT PRIMARY KEY,
+    sub TEXT NOT NULL,
+    name TEXT NOT NULL,
+    renamed INTEGER NOT NULL DEFAULT 0,
+    browser TEXT,
+    os TEXT,
+    kind TEXT NOT NULL,
+    first_seen INTEGER NOT NULL,
+    last_seen INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    place TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX devices_account ON devices (sub);
+
+  CREATE TABLE cut_offs (seq INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+
+  ALTER TABLE accounts ADD COLUMN valid_after INTEGER;
+  ALTER TABLE accounts ADD COLUMN valid_browser TEXT;
+  ALTER TABLE accounts ADD COLUMN reset_required INTEGER;
+  ALTER TABLE accounts ADD COLUMN review_since INTEGER;
+  ALTER TABLE accounts ADD COLUMN deactivated_at INTEGER;
+  `,
   DELIVERIES_SCHEMA,
 ]
 

@@ -1,16 +1,18 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { Session } from '../../domain/session.ts'
-import type { Account, LiveList, StoredKey } from '../store.ts'
+import type { Policy } from '../../domain/policy.ts'
+import type { LiveList, StoredKey } from '../store.ts'
+import { openAccounts } from './accounts.ts'
 import { openDeliveries } from './deliveries.ts'
 import { openLog } from './log.ts'
 import { openRecords } from './records.ts'
+import { openSessions } from './sessions.ts'
 
 /** All tables, each spoken to in one place. */
-export function openTables(db: DatabaseSync) {
+export function openTables(db: DatabaseSync, policy: Policy) {
   return {
     ...openLog(db),
     ...openRecords(db),
-    ...openSessions(db),
+    ...openSessions(db, policy),
     ...openAccounts(db),
     ...openKeys(db),
     ...openLists(db),
@@ -21,60 +23,6 @@ export function openTables(db: DatabaseSync) {
 export type Tables = ReturnType<typeof openTables>
 
 type Row = Record<string, unknown>
-
-function openSessions(db: DatabaseSync) {
-  const select = db.prepare('SELECT state FROM sessions WHERE sid = ?')
-  const insert = db.prepare(
-    'INSERT INTO sessions (sid, sub, client_id, opened_at, browser, state) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
-  )
-  const ofBrowser = db.prepare('SELECT state FROM sessions WHERE browser = ? ORDER BY rowid DESC LIMIT ?')
-  const update = db.prepare('UPDATE sessions SET state = ?, ended_seq = ? WHERE sid = ?')
-  return {
-    session(sid: string): Session | undefined {
-      const row = select.get(sid) as { state: string } | undefined
-      return row && (JSON.parse(row.state) as Session)
-    },
-    sessionsOfBrowser(browser: string, limit: number): Session[] {
-      const rows = ofBrowser.all(browser, limit) as { state: string }[]
-      return rows.map((row) => JSON.parse(row.state) as Session)
-    },
-    /** False when there is one already. */
-    insertSession(session: Session): boolean {
-      const { sid, sub, clientId, openedAt, browser = null } = session
-      return insert.run(sid, sub, clientId, openedAt, browser, JSON.stringify(session)).changes === 1
-    },
-    updateSession(session: Session) {
-      update.run(JSON.stringify(session), session.ended?.seq ?? null, session.sid)
-    },
-  }
-}
-
-function openAccounts(db: DatabaseSync) {
-  const byEmail = db.prepare('SELECT * FROM accounts WHERE email = ?')
-  const bySub = db.prepare('SELECT * FROM accounts WHERE sub = ?')
-  const all = db.prepare('SELECT * FROM accounts ORDER BY created_at')
-  const insert = db.prepare(
-    'INSERT INTO accounts (sub, email, name, password, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
-  )
-  const setPassword = db.prepare('UPDATE accounts SET password = ? WHERE email = ?')
-  return {
-    account: (email: string) => toAccount(byEmail.get(email)),
-    accountBySub: (sub: string) => toAccount(bySub.get(sub)),
-    accounts: () => all.all().map((row) => toAccount(row) as Account),
-    /** False when the e-mail is taken. */
-    insertAccount({ sub, email, name, password, createdAt }: Account): boolean {
-      return insert.run(sub, email, name, password, createdAt).changes === 1
-    },
-    /** False when there is no such account. */
-    setPassword: (email: string, password: string): boolean => setPassword.run(password, email).changes === 1,
-  }
-}
-
-function toAccount(row: Row | undefined): Account | undefined {
-  if (!row) return undefined
-  const { sub, email, name, password, created_at: createdAt } = row
-  return { sub, email, name, password, createdAt } as Account
-}
 
 function openKeys(db: DatabaseSync) {
   const all = db.prepare('SELECT * FROM keys ORDER BY created_at, kid')

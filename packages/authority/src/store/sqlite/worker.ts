@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Policy } from '../../domain/policy.ts'
@@ -28,6 +29,8 @@ const options = workerData as StoreOptions
 const { db, tables } = open(options)
 
 let outsideChange = false
+/** What another process revoked: announced with what we do next. */
+const missed: LoggedRevocation[] = []
 let lastForgotten = 0
 
 port.on('message', (jobs: Job[] | 'close') => {
@@ -46,13 +49,23 @@ port.postMessage({
 
 const watch = setInterval(() => {
   try {
-    if (tables.refreshHeads())
-      port.postMessage({ replies: [], revocations: [], outsideChange: true } satisfies Batch)
+    if (lookOutside())
+      port.postMessage({ replies: [], revocations: missed.splice(0), outsideChange: true } satisfies Batch)
   } catch {
     // The next transaction will meet the same fault and answer for it.
   }
 }, 500)
 watch.unref()
+
+/** Whether another process has written; what it revoked is read from the log. */
+function lookOutside(): boolean {
+  const { seq } = tables.head()
+  if (!tables.refreshHeads()) return false
+  tables.readCutOffs()
+  for (let after = seq; after < tables.head().seq; after = missed.at(-1)?.seq ?? tables.head().seq)
+    missed.push(...tables.revocations(after, 0, 1_000))
+  return true
+}
 
 function open({ path, policy, exclusive }: StoreOptions) {
   if (exclusive) holdAlone(`${path}.lock`)
@@ -60,8 +73,10 @@ function open({ path, policy, exclusive }: StoreOptions) {
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;')
   refuseUnlessDurable(database)
   migrate(database)
-  const opened: Tables = openTables(database)
+  const opened: Tables = openTables(database, policy)
   opened.refreshHeads(true)
+  opened.readCutOffs()
+  if (exclusive) lookAtAllWhenPolicyChanged(database, policy)
   return { db: database, tables: opened, policy }
 }
 
@@ -95,6 +110,7 @@ function runBatch(jobs: Job[]): Batch {
   const replies: Reply[] = []
   const revocations: LoggedRevocation[] = []
   if (writes.length > 0) commit(writes, replies, revocations)
+  revocations.unshift(...missed.splice(0))
   for (const { id, query } of jobs) {
     if (!query) continue
     try {
@@ -128,7 +144,7 @@ function commit(jobs: Job[], replies: Reply[], revocations: LoggedRevocation[]) 
 function inOneTransaction(jobs: Job[]): unknown[] {
   db.exec('BEGIN IMMEDIATE')
   try {
-    if (tables.refreshHeads()) outsideChange = true
+    if (lookOutside()) outsideChange = true
     const values = jobs.map((job) => apply(tables, options.policy, job.transaction as Transaction))
     forgetNowAndThen(jobs)
     db.exec('COMMIT')
@@ -136,8 +152,28 @@ function inOneTransaction(jobs: Job[]): unknown[] {
   } catch (error) {
     if (db.isTransaction) db.exec('ROLLBACK')
     tables.refreshHeads(true)
+    tables.readCutOffs()
     throw error
   }
+}
+
+/** Other lifetimes, other ends: every live session is looked at anew by the timer. */
+function lookAtAllWhenPolicyChanged(
+  database: DatabaseSync,
+  { sessionIdle, sessionAbsolute, clients }: Policy,
+) {
+  const lifetimes = JSON.stringify([sessionIdle, sessionAbsolute, clients])
+  const mark = Number.parseInt(hash('sha256', lifetimes).slice(0, 12), 16)
+  const known = database.prepare("SELECT value FROM counters WHERE name = 'lifetimes'").get()
+  if (known?.value === mark) return
+  database.exec('BEGIN IMMEDIATE')
+  if (known) database.exec('UPDATE sessions SET due_at = opened_at WHERE ended_seq IS NULL')
+  database
+    .prepare(
+      "INSERT INTO counters (name, value) VALUES ('lifetimes', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1",
+    )
+    .run(mark)
+  database.exec('COMMIT')
 }
 
 function forgetNowAndThen(jobs: Job[]) {

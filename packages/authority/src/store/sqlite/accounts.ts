@@ -1,0 +1,102 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Device, SeenDevice } from '../../domain/device.ts'
+import type { Account, AccountChange } from '../store.ts'
+
+type Row = Record<string, string | number | null>
+
+/** The accounts and their devices. */
+export function openAccounts(db: DatabaseSync) {
+  const byEmail = db.prepare('SELECT * FROM accounts WHERE email = ?')
+  const bySub = db.prepare('SELECT * FROM accounts WHERE sub = ?')
+  const all = db.prepare('SELECT * FROM accounts ORDER BY created_at')
+  const insert = db.prepare(
+    'INSERT INTO accounts (sub, email, name, password, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+  )
+  const update = db.prepare(
+    `UPDATE accounts SET email = ?, password = ?, valid_after = ?, valid_browser = ?, reset_required = ?,
+     review_since = ?, deactivated_at = ? WHERE sub = ?`,
+  )
+  const account = (row: unknown) => toAccount(row as Row | undefined)
+  return {
+    ...openDevices(db),
+    account: (email: string) => account(byEmail.get(email)),
+    accountBySub: (sub: string) => account(bySub.get(sub)),
+    accounts: () => all.all().map((row) => account(row) as Account),
+    /** False when the e-mail is taken. */
+    insertAccount({ sub, email, name, password, createdAt }: Account): boolean {
+      return insert.run(sub, email, name, password, createdAt).changes === 1
+    },
+    /** What speaks against a change: nothing of it is written then. */
+    conflictWith({ sub, expectPassword, email }: AccountChange): string | undefined {
+      const now = account(bySub.get(sub))
+      if (!now) return 'Account'
+      if (expectPassword !== undefined && expectPassword !== now.password) return 'Password'
+      const other = email === undefined ? undefined : account(byEmail.get(email))
+      return other && other.sub !== sub ? 'Email' : undefined
+    },
+    changeAccount(change: AccountChange) {
+      const now = account(bySub.get(change.sub)) as Account
+      const { email = now.email, password = now.password } = change
+      const resetRequired = change.resetRequired ?? now.resetRequired ?? false
+      // The browser that may stay belongs to the moment that was named with it.
+      const valid = change.validAfter === undefined ? now : change
+      update.run(
+        email,
+        password,
+        valid.validAfter ?? null,
+        valid.validBrowser ?? null,
+        resetRequired ? 1 : null,
+        change.reviewSince === undefined ? (now.reviewSince ?? null) : change.reviewSince,
+        change.deactivatedAt === undefined ? (now.deactivatedAt ?? null) : change.deactivatedAt,
+        change.sub,
+      )
+    },
+  }
+}
+
+function openDevices(db: DatabaseSync) {
+  const ofAccount = db.prepare('SELECT * FROM devices WHERE sub = ? ORDER BY last_seen DESC')
+  const insert = db.prepare(
+    `INSERT INTO devices (id, sub, name, browser, os, kind, first_seen, last_seen, address, place)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9) ON CONFLICT DO NOTHING`,
+  )
+  const update = db.prepare(
+    `UPDATE devices SET name = iif(renamed, name, ?3), browser = ?4, os = ?5, kind = ?6, last_seen = ?7,
+     address = ?8, place = ?9 WHERE id = ?1 AND sub = ?2`,
+  )
+  const rename = db.prepare('UPDATE devices SET name = ?, renamed = 1 WHERE id = ? AND sub = ?')
+  return {
+    devicesOf: (sub: string) => (ofAccount.all(sub) as Row[]).map(toDevice),
+    /** Whether it was not known before. */
+    seeDevice({ id, sub, name, browser, os, kind, lastSeen, address, place }: SeenDevice): boolean {
+      const facts = [id, sub, name, browser ?? null, os ?? null, kind, lastSeen, address, place] as const
+      if (insert.run(...facts).changes === 1) return true
+      update.run(...facts)
+      return false
+    },
+    /** False when there is no such device of this account. */
+    renameDevice: (sub: string, id: string, name: string): boolean => rename.run(name, id, sub).changes === 1,
+  }
+}
+
+function toAccount(row: Row | undefined): Account | undefined {
+  if (!row) return undefined
+  const { sub, email, name, password, created_at: createdAt } = row
+  const account = { sub, email, name, password, createdAt } as Account
+  if (row.valid_after !== null) account.validAfter = row.valid_after as number
+  if (row.valid_browser !== null) account.validBrowser = row.valid_browser as string
+  if (row.reset_required) account.resetRequired = true
+  if (row.review_since !== null) account.reviewSince = row.review_since as number
+  if (row.deactivated_at !== null) account.deactivatedAt = row.deactivated_at as number
+  return account
+}
+
+function toDevice(row: Row): Device {
+  const { id, sub, name, renamed, browser, os, kind, first_seen, last_seen, address, place } = row
+  return {
+    ...({ id, sub, name, kind, address, place, firstSeen: first_seen, lastSeen: last_seen } as Device),
+    ...(renamed ? { renamed: true as const } : {}),
+    ...(browser === null ? {} : { browser: browser as string }),
+    ...(os === null ? {} : { os: os as string }),
+  }
+}

@@ -1,0 +1,118 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { type CutOff, endedBy, tokensCutOff } from '../../domain/cut-off.ts'
+import type { Policy } from '../../domain/policy.ts'
+import { outlivesAt, type Session } from '../../domain/session.ts'
+
+type Row = {
+  rowid: number
+  state: string
+  ended_seq: number | null
+  ended_at: number | null
+  ended_reason: string | null
+  last_seen: number | null
+}
+
+const COLUMNS = 'SELECT rowid, state, ended_seq, ended_at, ended_reason, last_seen FROM sessions'
+
+/** The sessions, each as it is now: what ended it may stand in its row, or be a cut-off that came after it. */
+export function openSessions(db: DatabaseSync, policy: Policy) {
+  const select = db.prepare(`${COLUMNS} WHERE sid = ?`)
+  const insert = db.prepare(
+    `INSERT INTO sessions (sid, sub, client_id, opened_at, browser, due_at, state) VALUES (?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT DO NOTHING`,
+  )
+  const ofBrowser = db.prepare(`${COLUMNS} WHERE browser = ? ORDER BY rowid DESC LIMIT ?`)
+  const live = db.prepare(`${COLUMNS} WHERE sub = ? AND ended_seq IS NULL ORDER BY rowid DESC`)
+  const ended = db.prepare(
+    `${COLUMNS} WHERE sub = ? AND ended_seq IS NOT NULL AND ended_at > ? ORDER BY ended_seq DESC LIMIT ?`,
+  )
+  const page = db.prepare(`${COLUMNS} WHERE rowid > ? ORDER BY rowid LIMIT ?`)
+  const update = db.prepare(
+    'UPDATE sessions SET state = ?, ended_seq = ?, ended_at = ?, ended_reason = ? WHERE sid = ?',
+  )
+  const cutOffs = openCutOffs(db)
+
+  const toSession = (row: Row): Session => {
+    const session = JSON.parse(row.state) as Session
+    if (row.last_seen !== null) session.lastSeen = row.last_seen
+    const { ended_seq: seq, ended_at: at, ended_reason: reason } = row
+    if (seq !== null) session.ended = { seq, at: at as number, reason: reason as CutOff['reason'] }
+    else if (cutOffs.all.length > 0) {
+      const ending = endedBy(session, cutOffs.all)
+      if (ending) Object.assign(session, { ended: ending, refresh: undefined })
+    }
+    return session
+  }
+  const sessionsIn = (rows: unknown[]) => (rows as Row[]).map(toSession)
+  return {
+    session(sid: string): Session | undefined {
+      const row = select.get(sid) as Row | undefined
+      return row && toSession(row)
+    },
+    sessionsOfBrowser: (browser: string, limit: number) => sessionsIn(ofBrowser.all(browser, limit)),
+    liveSessionsOf: (sub: string) => sessionsIn(live.all(sub)).filter((session) => !session.ended),
+    sessionsOf(sub: string, endedSince: number, limit: number): Session[] {
+      const open = sessionsIn(live.all(sub)).filter(({ ended }) => !ended || ended.at > endedSince)
+      return [...open, ...sessionsIn(ended.all(sub, endedSince, limit))].slice(0, limit)
+    },
+    sessionsAfter(after: number, limit: number): { sessions: Session[]; next: number } {
+      const rows = page.all(after, limit) as Row[]
+      return { sessions: rows.map(toSession), next: rows.at(-1)?.rowid ?? after }
+    },
+    /** False when there is one already. */
+    insertSession(session: Session): boolean {
+      const { sid, sub, clientId, openedAt, browser = null } = session
+      const dueAt = outlivesAt(session, policy)
+      return insert.run(sid, sub, clientId, openedAt, browser, dueAt, JSON.stringify(session)).changes === 1
+    },
+    updateSession({ ended: ending, lastSeen: _, ...state }: Session) {
+      const { seq = null, at = null, reason = null } = ending ?? {}
+      update.run(JSON.stringify(state), seq, at, reason, state.sid)
+    },
+    ...openDue(db, sessionsIn),
+    cutOffTokens(after: number, at: number, limit: number): { indexes: number[]; next: number } {
+      const rows = page.all(after, limit) as Row[]
+      const indexes = rows.flatMap((row) => {
+        if (row.ended_seq !== null) return []
+        const session = JSON.parse(row.state) as Session
+        return tokensCutOff(session, cutOffs.all, policy, at).map(({ idx }) => idx)
+      })
+      return { indexes: indexes.filter((idx) => idx >= 0), next: rows.at(-1)?.rowid ?? after }
+    },
+    cutOffs: () => cutOffs.all,
+    addCutOff: cutOffs.add,
+    readCutOffs: cutOffs.read,
+  }
+}
+
+/** What the timer looks at, and when sessions were last seen. */
+function openDue(db: DatabaseSync, sessionsIn: (rows: unknown[]) => Session[]) {
+  const due = db.prepare(`${COLUMNS} WHERE due_at <= ? ORDER BY due_at LIMIT ?`)
+  const setDue = db.prepare('UPDATE sessions SET due_at = ? WHERE sid = ?')
+  const seen = db.prepare('UPDATE sessions SET last_seen = max(ifnull(last_seen, 0), ?) WHERE sid = ?')
+  return {
+    /** Those whose time may be over: they are looked at again when `outlivesAt` says so. */
+    sessionsDue: (at: number, limit: number) => sessionsIn(due.all(at, limit)),
+    lookAgain: (sid: string, at: number | null) => void setDue.run(at, sid),
+    seeSession: (sid: string, at: number) => void seen.run(at, sid),
+  }
+}
+
+/** Few, because only administrators make them: held in memory, as every session that is read is held against them. */
+function openCutOffs(db: DatabaseSync) {
+  const select = db.prepare('SELECT body FROM cut_offs ORDER BY seq')
+  const insert = db.prepare('INSERT INTO cut_offs (seq, body) VALUES (?, ?)')
+  let all: CutOff[] = []
+  return {
+    get all() {
+      return all
+    },
+    read() {
+      all = (select.all() as { body: string }[]).map(({ body }) => JSON.parse(body) as CutOff)
+    },
+    add(cutOff: CutOff) {
+      insert.run(cutOff.seq, JSON.stringify(cutOff))
+      all = [...all, cutOff]
+    },
+  }
+}
