@@ -19,10 +19,13 @@ export type Follower = {
 /**
  * Reads the audit log from where it was left, and queues what each record causes, in the one transaction that moves the
  * place. On the very first start it begins at the log's end: nobody hears of the past.
- * @param asleep whether nobody wants to be told anything, so that nothing has to be read
+ * @param when.asleep whether nobody wants to be told anything, so that nothing has to be read
  * @throws StoreUnavailable
  */
-export async function createFollower(authority: Authority, asleep: () => boolean): Promise<Follower> {
+export async function createFollower(
+  authority: Authority,
+  when: { asleep(): boolean; stopped(): boolean },
+): Promise<Follower> {
   const { store, log } = authority
   let stored = await store.read({ kind: 'notify-cursor' })
   let place = stored ?? (await head())
@@ -54,13 +57,14 @@ export async function createFollower(authority: Authority, asleep: () => boolean
 
   return {
     async follow() {
-      if (asleep()) {
+      if (when.asleep()) {
         place = await head()
         await keepUp()
         return false
       }
       let queued = false
       for (;;) {
+        if (when.stopped()) return queued
         const records = await store.read({ kind: 'audit', filter: { after: place, limit: PAGE } })
         const last = records.at(-1)
         if (!last) return queued

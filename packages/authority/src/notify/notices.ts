@@ -8,6 +8,8 @@ import { sendLogout, sendWebhook } from './send.ts'
 
 /** How often the log and the outbox are looked at even when nothing woke us, in ms. */
 const LOOK = 1_000
+/** Revocations that come within this time are looked at together, in ms. */
+const TOGETHER = 20
 
 type Counters = {
   noticed(kind: string, result: string): void
@@ -21,7 +23,9 @@ export async function startNotices(authority: Authority, metrics: Counters): Pro
   const { config, store, log } = authority
   const { webhooks, mail } = config
   let wantsLogouts = await anyWantsLogouts(authority)
-  const follower = await createFollower(authority, () => webhooks.length === 0 && !mail && !wantsLogouts)
+  let stopped = false
+  const asleep = () => webhooks.length === 0 && !mail && !wantsLogouts
+  const follower = await createFollower(authority, { asleep, stopped: () => stopped })
   const mailer = createMailer(config)
   const settled = ({ kind }: DueDelivery, result: string) => metrics.noticed(kind, result)
   const outbox = createOutbox(
@@ -31,7 +35,7 @@ export async function startNotices(authority: Authority, metrics: Counters): Pro
   )
   let looking: Promise<void> | undefined
   let again = false
-  let stopped = false
+  let soon: NodeJS.Timeout | undefined
 
   async function look() {
     while (again && !stopped) {
@@ -53,7 +57,13 @@ export async function startNotices(authority: Authority, metrics: Counters): Pro
   }
   const timer = setInterval(wake, LOOK)
   timer.unref()
-  store.onRevocation(wake)
+  store.onRevocation(() => {
+    if (asleep() || stopped) return
+    soon ??= setTimeout(() => {
+      soon = undefined
+      wake()
+    }, TOGETHER)
+  })
   store.onOutsideChange(wake)
   wake()
   return {
@@ -64,6 +74,7 @@ export async function startNotices(authority: Authority, metrics: Counters): Pro
     async stop() {
       stopped = true
       clearInterval(timer)
+      clearTimeout(soon)
       await looking
       await outbox.stop()
       mailer.close()
