@@ -20,6 +20,15 @@ export type Origins = {
   has(origin: string): boolean
 }
 
+/** What is told to people and systems outside, after the fact. */
+export type Notices = {
+  /** A client has registered, perhaps with a URI for back-channel logout. */
+  expectLogouts(uri: string | undefined): void
+  /** Counts a mail that was over its budget. */
+  dropped(mail: string): void
+  stop(): Promise<void>
+}
+
 export type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>
 
 /** The protocol library, mounted: everything of OAuth and OIDC that is not about ending sessions. */
@@ -54,6 +63,8 @@ export type Authority = {
   /** Who listens to what happens to their account. */
   events: Events
   limits: Limits
+  /** What is told to people and systems outside. */
+  notices: Notices
   /** The web origins of registered clients. */
   origins: Origins
   /** Serves a request: what the HTTP server calls, and what the tools go through. */

@@ -55,6 +55,8 @@ export function openFromCode(authority: Authority) {
       refreshedAt: openedAt,
     }
     currentUnit().open = session
+    // What the ID token will say: our session, not the library's.
+    code.sid = session.sid
     const facts = { jti, idx, iat, exp, resource, jkt }
     jwt.payload = accessTokenClaims(authority.config.issuer, session, facts)
   }
