@@ -12,6 +12,7 @@ import type { StatusLists } from './feed/status-list.ts'
 import type { KeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
 import type { Limits } from './limits.ts'
+import type { Locate } from './places.ts'
 import type { Store } from './store/store.ts'
 
 /** The web origins of registered clients. */
@@ -54,6 +55,8 @@ export type Authority = {
   /** Who listens to what happens to their account. */
   events: Events
   limits: Limits
+  /** Says where an address is, if the deployment has something that knows. */
+  locate?: Locate
   /** The web origins of registered clients. */
   origins: Origins
   /** Serves a request: what the HTTP server calls, and what the tools go through. */

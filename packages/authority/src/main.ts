@@ -24,6 +24,7 @@ import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
 import { createOrigins, loadOrigins } from './oauth/cors.ts'
 import { mountProvider } from './oauth/provider.ts'
+import type { Locate } from './places.ts'
 import { createListener } from './server.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
 import type { Store } from './store/store.ts'
@@ -65,17 +66,18 @@ function withBuiltIns(config: Config): Config {
 /**
  * Starts an authority and resolves once it answers.
  * @param options.now the time in ms; for tests that move the clock
+ * @param options.locate says where an IP address is; it is waited for 200 ms at most
  * @throws StoreUnavailable, or the system's error when the port is taken; nothing is left running
  */
 export async function startAuthority(
   given: Config,
-  options: { now?: () => number } = {},
+  options: { now?: () => number; locate?: Locate } = {},
 ): Promise<RunningAuthority> {
   const now = options.now ?? Date.now
   const config = withBuiltIns(given)
   const { store, seal } = await openData(config, { exclusive: true })
   try {
-    return await startOn(config, store, seal, now)
+    return await startOn(config, store, seal, now, options.locate)
   } catch (error) {
     await store.close()
     throw error
@@ -87,11 +89,13 @@ async function startOn(
   store: Store,
   seal: Seal,
   now: () => number,
+  locate?: Locate,
 ): Promise<RunningAuthority> {
   const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
   const metrics = createMetrics(() => authority.feed.guards().length)
   const { authority, rotate } = await assemble(config, store, seal, now, log, metrics)
   const { view, feed, indexes } = authority
+  authority.locate = locate
 
   store.onRevocation((revocation) => {
     apply(authority, revocation)
