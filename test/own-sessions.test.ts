@@ -48,6 +48,8 @@ describe('the sessions of an account', () => {
   }
   /** An open socket and a running request at an API, as its guard holds them. */
   async function openAt(tokens: Tokens) {
+    // It learns with the next heartbeat that the clock was moved.
+    await until(() => guard.check(tokens.access_token).catch(() => undefined))
     const session = await guard.check(tokens.access_token)
     const closed: string[] = []
     guard.connections.add(session, (reason) => closed.push(reason))

@@ -11,6 +11,7 @@ import type { Indexes } from './feed/indexes.ts'
 import type { StatusLists } from './feed/status-list.ts'
 import type { KeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
+import type { LastSeen } from './last-seen.ts'
 import type { Limits } from './limits.ts'
 import type { Locate } from './places.ts'
 import type { Store } from './store/store.ts'
@@ -54,6 +55,8 @@ export type Authority = {
   feed: Feed
   /** Who listens to what happens to their account. */
   events: Events
+  /** When APIs last saw sessions. */
+  lastSeen: LastSeen
   limits: Limits
   /** Says where an address is, if the deployment has something that knows. */
   locate?: Locate

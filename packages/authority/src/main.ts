@@ -19,6 +19,7 @@ import { createStatusLists } from './feed/status-list.ts'
 import { upgradeEndpoint } from './feed/upgrade.ts'
 import { openKeyRing } from './keys/ring.ts'
 import { createSeal, masterKey, type Seal } from './keys/seal.ts'
+import { createLastSeen } from './last-seen.ts'
 import { createLimits } from './limits.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
@@ -121,6 +122,7 @@ async function startOn(
       timeOuts.stop()
       authority.cutOffMarks.close()
       authority.events.close()
+      authority.lastSeen.close()
       operators?.close()
       feed.close()
       await drain(server)
@@ -156,11 +158,13 @@ async function assemble(
     origins: createOrigins(),
     provider: () => mounted,
   }) as unknown as Authority
+  authority.lastSeen = createLastSeen({ store, now, log })
   authority.feed = createFeed({
     ...{ store, seq, now, resources: config.resources, trustProxy: config.trustProxy },
     kids: () => ring.jwks.map(({ kid }) => kid),
     firstList: () => indexes.firstList,
     onAcknowledged: metrics.acknowledged,
+    onSeen: authority.lastSeen.hear,
   })
   authority.events = createEvents(authority)
   let mounted = mountProvider(authority)
