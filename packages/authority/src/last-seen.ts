@@ -15,6 +15,9 @@ export type LastSeen = {
   close(): void
 }
 
+/** What the guards of some resources have said since the last write; `at` in ms. */
+type Heard = { at: number; resources: string[]; sids: Set<string> }
+
 /**
  * Collects when APIs last saw sessions, and writes it once a minute: no request waits for it, and what a crash loses is
  * reported again.
@@ -22,16 +25,15 @@ export type LastSeen = {
  */
 export function createLastSeen(options: { store: Store; now: () => number; log: Logger }): LastSeen {
   const { store, now, log } = options
-  const heard = new Map<string, { resources: string[]; sids: Set<string> }>()
+  const heard = new Map<string, Heard>()
   let written = -Infinity
 
   async function write() {
     if (heard.size === 0 || (now() >= written && now() - written < MINUTE)) return
     written = now()
-    const at = Math.floor(written / MINUTE) * MINUTE
     const all = [...heard.values()]
     heard.clear()
-    for (const { resources, sids } of all) {
+    for (const { at, resources, sids } of all) {
       const some = [...sids]
       for (let i = 0; i < some.length; i += AT_ONCE)
         await store.transact({ kind: 'seen', sids: some.slice(i, i + AT_ONCE), resources, at })
@@ -44,8 +46,9 @@ export function createLastSeen(options: { store: Store; now: () => number; log: 
   return {
     hear(sids, resources) {
       const key = resources.join(' ')
-      const entry = heard.get(key) ?? { resources, sids: new Set() }
+      const entry: Heard = heard.get(key) ?? { at: 0, resources, sids: new Set() }
       heard.set(key, entry)
+      entry.at = Math.floor(now() / MINUTE) * MINUTE
       for (const sid of sids) {
         if (entry.sids.size >= MAX_SIDS) break
         entry.sids.add(sid)
