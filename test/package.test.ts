@@ -19,7 +19,7 @@ const SURFACE: Record<string, string[]> = {
   './http': ['checkNodeRequest', 'protect', 'requestOf', 'sendGuardError'],
   './lists': ['loadStatusLists', 'readStatusList'],
   './mcp': ['endWithSession', 'mcpTokenVerifier', 'sessionOf'],
-  './protocol': ['MAX_FRAME', 'readAck', 'readMessage', 'writeAck'],
+  './protocol': ['MAX_FRAME', 'MAX_REPORT', 'readAck', 'readMessage', 'readReport', 'writeAck', 'writeReports'],
   './status': ['LIST_SIZE', 'createStatusBits', 'isSet', 'listUri'],
   './verify': ['checkTimes', 'createVerifier', 'timesOf', 'verifySignature'],
   './view': ['createRevocationView'],

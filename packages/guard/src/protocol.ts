@@ -97,8 +97,9 @@ export function writeAck(seq: number): string {
   return `{"ack":${seq}}`
 }
 
-/** So many sessions go into one report, which has at most so many characters. */
-export const MAX_SEEN = 500
+/** So many sessions go into one report. */
+const MAX_SEEN = 500
+/** The longest frame that a guard sends, in characters. */
 export const MAX_REPORT = 16 * 1024
 const SID = /^[\w-]{22}$/
 const REPORT = /^\{"seen":(\["[\w-]{22}"(?:,"[\w-]{22}")*\])\}$/
