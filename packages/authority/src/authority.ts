@@ -22,6 +22,15 @@ export type Origins = {
   has(origin: string): boolean
 }
 
+/** What is told to people and systems outside, after the fact. */
+export type Notices = {
+  /** A client has registered, perhaps with a URI for back-channel logout. */
+  expectLogouts(uri: string | undefined): void
+  /** Counts a mail that was over its budget. */
+  dropped(mail: string): void
+  stop(): Promise<void>
+}
+
 export type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>
 
 /** The protocol library, mounted: everything of OAuth and OIDC that is not about ending sessions. */
@@ -60,6 +69,8 @@ export type Authority = {
   limits: Limits
   /** Says where an address is, if the deployment has something that knows. */
   locate?: Locate
+  /** What is told to people and systems outside. */
+  notices: Notices
   /** The web origins of registered clients. */
   origins: Origins
   /** Serves a request: what the HTTP server calls, and what the tools go through. */

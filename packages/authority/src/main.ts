@@ -23,6 +23,7 @@ import { createLastSeen } from './last-seen.ts'
 import { createLimits } from './limits.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
+import { startNotices } from './notify/notices.ts'
 import { createOrigins, loadOrigins } from './oauth/cors.ts'
 import { mountProvider } from './oauth/provider.ts'
 import type { Locate } from './places.ts'
@@ -108,7 +109,11 @@ async function startOn(
   const timeOuts = startTimeOuts(authority)
   store.onOutsideChange(() => rotate())
   await loadOrigins(authority)
-  const server = await listen(authority)
+  authority.notices = await startNotices(authority, metrics)
+  const server = await listen(authority).catch(async (error: unknown) => {
+    await authority.notices.stop()
+    throw error
+  })
   const operators = config.metrics && (await serveMetrics(metrics, config.metrics))
   const sweeper = setInterval(() => view.bits.retire(indexes.firstList), SWEEP)
   sweeper.unref()
@@ -126,6 +131,7 @@ async function startOn(
       operators?.close()
       feed.close()
       await drain(server)
+      await authority.notices.stop()
       await store.close()
       log.flush()
     },

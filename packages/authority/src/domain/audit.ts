@@ -13,6 +13,7 @@ export type AuditEvent = {
     | 'account.compromised'
     | 'account.deactivated'
     | 'account.reactivated'
+    | 'account.reset_requested'
     | 'account.reviewed'
     | 'session.opened'
     | 'device.added'

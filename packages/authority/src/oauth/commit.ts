@@ -119,6 +119,7 @@ function auditClients(authority: Authority, ctx: KoaContextWithOIDC, unit: Unit,
   if (!clientId) return
   if (route === 'registration' || route === 'client_update') {
     authority.origins.add((ctx.body as { redirect_uris?: string[] }).redirect_uris ?? [])
+    authority.notices.expectLogouts((ctx.body as { backchannel_logout_uri?: string }).backchannel_logout_uri)
   }
   const event = { at: authority.now(), actor: `client:${clientId}`, clientId, address }
   if (route === 'registration' && ctx.status === 201)

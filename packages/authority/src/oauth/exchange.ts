@@ -59,6 +59,8 @@ export function openFromCode(authority: Authority) {
     unit.open = session
     unit.device = await deviceOf(authority, ctx, session)
     session.device = unit.device.id
+    // What the ID token will say: our session, not the library's.
+    code.sid = session.sid
     const facts = { jti, idx, iat, exp, resource, jkt }
     jwt.payload = accessTokenClaims(authority.config.issuer, session, facts)
   }

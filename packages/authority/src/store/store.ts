@@ -3,6 +3,7 @@ import type { Device, SeenDevice } from '../domain/device.ts'
 import type { Reason } from '../domain/reason.ts'
 import type { LoggedRevocation, RevocationDecision, RevocationRequest } from '../domain/revocation.ts'
 import type { RefreshDecision, RefreshRequest, Session } from '../domain/session.ts'
+import type { DeliveryAnswers, DeliveryOutcomes, DeliveryQuery, DeliveryTransaction } from './deliveries.ts'
 
 /*
  * A decision crosses to the store as data, because the store may run in another thread. What it decides is in
@@ -75,6 +76,7 @@ export type Endings = { sids: string[]; reason: Reason; actor: string; address?:
 
 /** All that one request changes. It commits whole or not at all. */
 export type Transaction =
+  | DeliveryTransaction
   | {
       kind: 'write'
       records: RecordWrite[]
@@ -126,7 +128,7 @@ export type RevokeOutcome =
 export type TimeOutOutcome = { revocations: LoggedRevocation[]; more: boolean }
 
 /** What a transaction answers, by its kind. */
-type Outcomes = {
+type Outcomes = DeliveryOutcomes & {
   write: WriteOutcome
   refresh: RefreshOutcome
   revoke: RevokeOutcome
@@ -146,6 +148,7 @@ export type LiveList = { list: number; until: number }
 export type AuditFilter = { event?: string; sub?: string; sid?: string; after?: number; limit: number }
 
 export type Query =
+  | DeliveryQuery
   | { kind: 'record'; model: string; id: string }
   | { kind: 'record-by-uid'; model: string; uid: string }
   | { kind: 'records'; model: string }
@@ -174,7 +177,7 @@ export type Query =
   | { kind: 'audit'; filter: AuditFilter }
 
 /** What a question is answered with, by its kind. */
-type Answers = {
+type Answers = DeliveryAnswers & {
   record: StoredRecord | undefined
   'record-by-uid': StoredRecord | undefined
   records: StoredRecord[]

@@ -59,6 +59,10 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
       return { kind: 'written' }
     case 'reserve-indexes':
       return { first: reserve(tables, transaction) }
+    case 'queue-deliveries':
+    case 'settle-delivery':
+    case 'replay-deliveries':
+      return tables.changeDeliveries(transaction)
   }
 }
 
