@@ -11,7 +11,9 @@ import type { Indexes } from './feed/indexes.ts'
 import type { StatusLists } from './feed/status-list.ts'
 import type { KeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
+import type { LastSeen } from './last-seen.ts'
 import type { Limits } from './limits.ts'
+import type { Locate } from './places.ts'
 import type { Store } from './store/store.ts'
 
 /** The web origins of registered clients. */
@@ -62,7 +64,11 @@ export type Authority = {
   feed: Feed
   /** Who listens to what happens to their account. */
   events: Events
+  /** When APIs last saw sessions. */
+  lastSeen: LastSeen
   limits: Limits
+  /** Says where an address is, if the deployment has something that knows. */
+  locate?: Locate
   /** What is told to people and systems outside. */
   notices: Notices
   /** The web origins of registered clients. */

@@ -19,12 +19,14 @@ import { createStatusLists } from './feed/status-list.ts'
 import { upgradeEndpoint } from './feed/upgrade.ts'
 import { openKeyRing } from './keys/ring.ts'
 import { createSeal, masterKey, type Seal } from './keys/seal.ts'
+import { createLastSeen } from './last-seen.ts'
 import { createLimits } from './limits.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
 import { startNotices } from './notify/notices.ts'
 import { createOrigins, loadOrigins } from './oauth/cors.ts'
 import { mountProvider } from './oauth/provider.ts'
+import type { Locate } from './places.ts'
 import { createListener } from './server.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
 import type { Store } from './store/store.ts'
@@ -66,17 +68,18 @@ function withBuiltIns(config: Config): Config {
 /**
  * Starts an authority and resolves once it answers.
  * @param options.now the time in ms; for tests that move the clock
+ * @param options.locate says where an IP address is; it is waited for 200 ms at most
  * @throws StoreUnavailable, or the system's error when the port is taken; nothing is left running
  */
 export async function startAuthority(
   given: Config,
-  options: { now?: () => number } = {},
+  options: { now?: () => number; locate?: Locate } = {},
 ): Promise<RunningAuthority> {
   const now = options.now ?? Date.now
   const config = withBuiltIns(given)
   const { store, seal } = await openData(config, { exclusive: true })
   try {
-    return await startOn(config, store, seal, now)
+    return await startOn(config, store, seal, now, options.locate)
   } catch (error) {
     await store.close()
     throw error
@@ -88,11 +91,13 @@ async function startOn(
   store: Store,
   seal: Seal,
   now: () => number,
+  locate?: Locate,
 ): Promise<RunningAuthority> {
   const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
   const metrics = createMetrics(() => authority.feed.guards().length)
   const { authority, rotate } = await assemble(config, store, seal, now, log, metrics)
   const { view, feed, indexes } = authority
+  authority.locate = locate
 
   store.onRevocation((revocation) => {
     apply(authority, revocation)
@@ -122,6 +127,7 @@ async function startOn(
       timeOuts.stop()
       authority.cutOffMarks.close()
       authority.events.close()
+      authority.lastSeen.close()
       operators?.close()
       feed.close()
       await drain(server)
@@ -158,11 +164,13 @@ async function assemble(
     origins: createOrigins(),
     provider: () => mounted,
   }) as unknown as Authority
+  authority.lastSeen = createLastSeen({ store, now, log })
   authority.feed = createFeed({
     ...{ store, seq, now, resources: config.resources, trustProxy: config.trustProxy },
     kids: () => ring.jwks.map(({ kid }) => kid),
     firstList: () => indexes.firstList,
     onAcknowledged: metrics.acknowledged,
+    onSeen: authority.lastSeen.hear,
   })
   authority.events = createEvents(authority)
   let mounted = mountProvider(authority)

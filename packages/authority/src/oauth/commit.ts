@@ -19,13 +19,14 @@ export async function commitUnit(authority: Authority, ctx: KoaContextWithOIDC, 
     if (exchanged) completeExchange(authority, ctx, unit, address)
     else unit.open = undefined
     auditClients(authority, ctx, unit, address)
-    const { records, open, audit } = unit
+    const { records, open, device, audit } = unit
     const end = endingsOf(authority, ctx, unit, address)
     if (records.length === 0 && !open && !end && audit.length === 0) return
     const outcome = await authority.store.transact({
       kind: 'write',
       records,
       open,
+      device,
       end,
       audit,
       at: authority.now(),

@@ -5,6 +5,7 @@ import { lifetimesOf } from '../domain/policy.ts'
 import { hashSecret, logoutTicket, refreshToken } from '../domain/secret.ts'
 import type { Session } from '../domain/session.ts'
 import { accessTokenClaims, issueTime } from './access-token.ts'
+import { deviceOf } from './device.ts'
 import { currentUnit, type Unit } from './unit.ts'
 
 type JwtParts = { payload: Record<string, unknown> }
@@ -54,7 +55,10 @@ export function openFromCode(authority: Authority) {
       tokens: [{ jti, idx, exp }],
       refreshedAt: openedAt,
     }
-    currentUnit().open = session
+    const unit = currentUnit()
+    unit.open = session
+    unit.device = await deviceOf(authority, ctx, session)
+    session.device = unit.device.id
     // What the ID token will say: our session, not the library's.
     code.sid = session.sid
     const facts = { jti, idx, iat, exp, resource, jkt }

@@ -8,6 +8,7 @@ import { sendHtml } from '../http/respond.ts'
 import { consentPage } from '../pages/consent.ts'
 import { errorPage } from '../pages/error.ts'
 import { signInPage } from '../pages/sign-in.ts'
+import { rememberDevice } from './device.ts'
 import { newGrant } from './grant.ts'
 import { errors } from './library.ts'
 import { inUnit, type Unit } from './unit.ts'
@@ -158,6 +159,7 @@ async function login(here: Here) {
   limits.signInAddress.refund(address)
   limits.signInAccount.refund(email.toLowerCase())
   unit.audit.push({ ...who, event: 'signin.succeeded', actor: `account:${account.sub}` })
+  rememberDevice(authority, req, here.res)
   // Not in the second in which every sign-in before was called off.
   const ts = Math.max(Math.floor(at / 1000), Math.ceil((account.validAfter ?? 0) / 1000))
   return finish(here, { login: { accountId: account.sub, amr: ['pwd'], remember: true, ts } })

@@ -100,8 +100,8 @@ export type Transaction =
     }
   /** Ends sessions that are over by themselves at `at` (ms), at most `limit` of them. */
   | { kind: 'time-out'; at: number; limit: number }
-  /** When APIs last saw sessions, in ms. */
-  | { kind: 'seen'; sessions: [sid: string, at: number][] }
+  /** Which sessions the APIs of these resources have seen by `at` (ms); what is none of theirs is left alone. */
+  | { kind: 'seen'; sids: string[]; resources: string[]; at: number }
   | { kind: 'rename-device'; sub: string; id: string; name: string; audit: AuditEvent }
   | { kind: 'add-account'; account: Account; audit: AuditEvent }
   | { kind: 'put-keys'; keys: StoredKey[]; retire: { kid: string; at: number }[]; audit?: AuditEvent }
