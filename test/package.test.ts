@@ -28,7 +28,7 @@ const SURFACE: Record<string, string[]> = {
     'writeAck',
     'writeReports',
   ],
-  './status': ['LIST_SIZE', 'createStatusBits', 'isSet', 'listUri'],
+  './status': ['LIST_SIZE', 'createStatusBits', 'isSet', 'listUri', 'setBit'],
   './verify': ['checkTimes', 'createVerifier', 'timesOf', 'verifySignature'],
   './view': ['createRevocationView'],
   './websocket': ['closeWithSession', 'guardUpgrade'],

@@ -4,7 +4,7 @@ import type { RevocationView } from '@rescind/guard/view'
 import type { Provider } from 'oidc-provider'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
-import type { Events } from './events.ts'
+import type { LoggedRevocation } from './domain/ending.ts'
 import type { CutOffMarks } from './feed/cut-off-marks.ts'
 import type { Feed } from './feed/feed.ts'
 import type { Indexes } from './feed/indexes.ts'
@@ -40,6 +40,15 @@ export type MountedProvider = {
   handle(req: IncomingMessage, res: ServerResponse): Promise<void>
   /** A registered client: from the configuration, registered dynamically, or by its metadata document. */
   find(clientId: string): Promise<Client | undefined>
+}
+
+/** `GET /v1/events`: what happens to the sessions of an account, told to those that are still signed in. */
+export type Events = {
+  /** @throws RescindError AUTHENTICATION_FAILED, RATE_LIMITED, UNAVAILABLE */
+  endpoint(req: IncomingMessage, res: ServerResponse): Promise<void>
+  /** Takes a revocation that was committed. */
+  hear(revocation: LoggedRevocation): void
+  close(): void
 }
 
 /** What every edge of a running authority works with. */

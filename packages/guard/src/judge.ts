@@ -9,7 +9,7 @@ import { createIntrospection } from './introspect.ts'
 import type { Listening } from './listen.ts'
 import { createReplayCache } from './replay.ts'
 import type { Seen } from './seen.ts'
-import { isSet, type Place, set } from './status.ts'
+import { isSet, type Place, setBit } from './status.ts'
 import { checkTimes, timesOf, verifySignature } from './verify.ts'
 import type { RevocationView } from './view.ts'
 
@@ -70,7 +70,7 @@ function admission({ issuer, audience, view, known, feed, holds }: Parts): (toke
     // Without a place among the bits nothing could ever be said against it.
     const place = view.bits.place(claims.status)
     if (!place) throw new TokenInvalid('malformed')
-    if (view.cutOff(claims)) set(place)
+    if (view.cutOff(claims)) setBit(place)
     const session = sessionOf(claims)
     const bound = claims.jkt !== undefined
     const made = { ...place, ...timesOf(claims), bound, session, noted: 0, answer: Promise.resolve(session) }
