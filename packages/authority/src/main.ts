@@ -178,6 +178,8 @@ async function assemble(
   const rotate = async () => {
     try {
       ring = await openKeyRing(store, seal, now())
+      authority.verifier.forget()
+      authority.lateVerifier.forget()
       mounted = mountProvider(authority)
       authority.feed.announceKeys()
     } catch (error) {

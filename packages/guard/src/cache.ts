@@ -2,6 +2,8 @@ export type Cache<T> = {
   get(key: string): T | undefined
   set(key: string, value: T): void
   clear(): void
+  /** How often it was cleared. */
+  readonly generation: number
   /** Everything that is remembered. */
   values(): Iterable<T>
   readonly size: number
@@ -14,6 +16,7 @@ export type Cache<T> = {
 export function createCache<T>(size: number): Cache<T> {
   let young = new Map<string, T>()
   let old = new Map<string, T>()
+  let generation = 0
 
   function set(key: string, value: T) {
     if (young.size >= size) {
@@ -35,12 +38,16 @@ export function createCache<T>(size: number): Cache<T> {
     },
     set,
     clear() {
+      generation++
       young = new Map()
       old = new Map()
     },
     *values() {
       yield* young.values()
       yield* old.values()
+    },
+    get generation() {
+      return generation
     },
     get size() {
       return young.size + old.size

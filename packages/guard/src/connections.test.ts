@@ -256,6 +256,15 @@ describe('connections, after the status lists were read anew', () => {
     assert.deepEqual(closed, ['a: revoked'], 'the session has no live token left')
   })
 
+  it('close when all their tokens expired meanwhile and the newest one had been revoked', () => {
+    open('a', token(1))
+    open('b', token(2, { sid: 's2' }))
+    view.bits.mark(1)
+    time = (EXP + 1) * 1000
+    holds.recheck()
+    assert.deepEqual(closed, ['a: revoked'])
+  })
+
   it('stay when nothing died', () => {
     open('a', token(1))
     holds.recheck()

@@ -145,10 +145,13 @@ function kill(
 /** What died is seen by its bit: after the lists were read anew, when nobody said why, and after a cut-off. */
 function recheck(held: Map<string, Held>, now: number, reason: string, onError: OnError) {
   for (const [sid, { tokens }] of [...held]) {
-    const unexpired = [...tokens].filter(([, { exp }]) => exp * 1000 > now)
-    const killed = unexpired.filter(([, { place }]) => place && isSet(place))
+    const all = [...tokens].sort(([, a], [, b]) => b.exp - a.exp)
+    const unexpired = all.filter(([, { exp }]) => exp * 1000 > now)
+    // Where all have expired, the newest one says whether the session was still alive then.
+    const counts = unexpired.length > 0 ? unexpired : all.slice(0, 1)
+    const killed = counts.filter(([, { place }]) => place && isSet(place))
     if (killed.length === 0) continue
-    if (killed.length === unexpired.length) kill(held, sid, undefined, reason, onError)
+    if (killed.length === counts.length) kill(held, sid, undefined, reason, onError)
     else for (const [jti] of killed) kill(held, sid, jti, reason, onError)
   }
 }

@@ -61,6 +61,21 @@ describe('a guard whose authority changes its keys', () => {
     await guard.check(await peer.token())
   })
 
+  it('keeps nothing that was being verified while its key was dropped', async () => {
+    announce(peer.keys, k2)
+    const token = (n: number) => signToken(k2, { iss: peer.issuer, sid: `s${n}`, jti: `t${n}` })
+    const tokens = await Promise.all(Array.from({ length: 400 }, (_, n) => token(n)))
+    await until(() => lives(tokens[0] as string))
+    const checking = tokens.map(async (one, n) => {
+      await new Promise((resolve) => setTimeout(resolve, n / 10))
+      return lives(one)
+    })
+    announce(peer.keys)
+    await Promise.all(checking)
+    await until(async () => !(await lives(tokens[0] as string)))
+    for (const one of tokens) assert.equal(await lives(one), false)
+  })
+
   it('trusts a key no more that was dropped, not even for tokens that it has verified', async () => {
     const old = await peer.token()
     await guard.check(old)

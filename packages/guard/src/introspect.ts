@@ -1,7 +1,9 @@
 import { unavailable } from './errors.ts'
 import { basic, type Credentials } from './feed.ts'
+import { readBody } from './read-body.ts'
 
 const TIMEOUT = 2_000
+const MAX_ANSWER = 64 * 1024
 /** More questions than this are not asked at once: an authority that is coming back must not be run over. */
 const MAX_AT_ONCE = 256
 
@@ -25,7 +27,10 @@ export function createIntrospection(
         signal: AbortSignal.timeout(TIMEOUT),
       })
       if (response.status !== 200) throw new Error(`introspection answered ${response.status}`)
-      return ((await response.json()) as { active?: unknown }).active === true
+      const answer = JSON.parse((await readBody(response, MAX_ANSWER)).toString('utf8')) as {
+        active?: unknown
+      } | null
+      return answer?.active === true
     } catch {
       throw unavailable()
     }

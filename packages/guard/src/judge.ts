@@ -64,8 +64,11 @@ type Parts = Settings & {
 /** Verifies a token that was not seen before. @throws TokenInvalid; GuardError UNAVAILABLE */
 function admission({ issuer, audience, view, known, feed, holds }: Parts): (token: string) => Promise<Known> {
   const sessionOf = sessionMaker(holds)
-  return async (token) => {
+  return async function admit(token): Promise<Known> {
+    const { generation } = known
     const claims = await verifySignature(token, { issuer, keyFor: feed.keyFor })
+    // A key that was dropped meanwhile must not live on in what it signed.
+    if (known.generation !== generation) return admit(token)
     if (!claims.aud.includes(audience)) throw new TokenInvalid('audience')
     // Without a place among the bits nothing could ever be said against it.
     const place = view.bits.place(claims.status)

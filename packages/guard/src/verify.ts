@@ -13,6 +13,8 @@ export type Verifier = {
   verify(token: string, options?: { allowExpired?: boolean; audience?: string }): Promise<AccessTokenClaims>
   /** Remembers a token that the caller has just signed itself. */
   remember(token: string, claims: AccessTokenClaims): void
+  /** Forgets every token: keys have changed. */
+  forget(): void
 }
 
 /** Longer than any token that the authority makes. */
@@ -36,14 +38,18 @@ export function createVerifier(options: {
 }): Verifier {
   const { issuer, keyFor, now = Date.now, cacheSize = 100_000 } = options
   const known = createCache<AccessTokenClaims>(cacheSize)
+  async function admit(token: string): Promise<AccessTokenClaims> {
+    const { generation } = known
+    const claims = await verifySignature(token, { issuer, keyFor })
+    if (known.generation !== generation) return admit(token)
+    known.set(token, claims)
+    return claims
+  }
   return {
     remember: known.set,
+    forget: known.clear,
     async verify(token, { allowExpired = false, audience } = {}) {
-      let claims = known.get(token)
-      if (!claims) {
-        claims = await verifySignature(token, { issuer, keyFor })
-        known.set(token, claims)
-      }
+      const claims = known.get(token) ?? (await admit(token))
       checkTimes(timesOf(claims), now(), allowExpired)
       if (audience !== undefined && !claims.aud.includes(audience)) throw new TokenInvalid('audience')
       return claims

@@ -128,6 +128,20 @@ describe('a guarded WebSocket', () => {
     assert.deepEqual([opened, emitted, errors], [[], [], []])
   })
 
+  it('hears nothing after the end, not even with listeners that come later', async () => {
+    await serve()
+    const socket = await rawClient(await peer.token({ sid: 'late', jti: 'late' }))
+    await until(() => opened.length === 1)
+    peer.revoke({ sid: 'late' })
+    await until(() => opened[0]?.socket.readyState !== 1)
+    const late: string[] = []
+    opened[0]?.socket.on('message', (data) => late.push(`${data}`))
+    // Masked with zeros, as a client may: a text frame that says "x".
+    socket.write(Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0x78]))
+    await until(() => socket.resume().destroyed || socket.readableEnded)
+    assert.deepEqual(late, [])
+  })
+
   it('closes with 4401 and the reason when its session ends, and no other does', async () => {
     await serve()
     const ending = open(await peer.token({ sid: 'ends', jti: 'ends' }))

@@ -13,7 +13,7 @@ export type ClosableSocket = {
   close(code: number, reason: string): void
   terminate(): void
   once(event: 'close', listener: () => void): unknown
-  removeAllListeners(event: 'message'): unknown
+  emit(event: string, ...args: unknown[]): boolean
 }
 
 const OPEN = 1
@@ -29,7 +29,9 @@ const MOST = 123
  */
 export function closeWithSession(guard: Guard, session: GuardSession, socket: ClosableSocket): void {
   const takeOff = guard.connections.add(session, (reason) => {
-    socket.removeAllListeners('message')
+    // Whoever listens, and whoever begins to.
+    const { emit } = socket
+    socket.emit = (event, ...args) => event !== 'message' && emit.call(socket, event, ...args)
     const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(MOST))
     socket.close(4401, reason.slice(0, read))
     const timer = setTimeout(() => socket.terminate(), FAREWELL)

@@ -25,7 +25,7 @@ const HEARTBEAT = 1_000
 const SILENCE = 10_000
 const MAX_GUARDS = 10_000
 /** One API must not take the places of all others. */
-const MAX_GUARDS_OF_ONE = 5_000
+const MAX_GUARDS_OF_ONE = 1_000
 /** How many revocations are timed until guards acknowledge them. */
 const TIMED = 10_000
 /** So many guards are written to in no time. */
@@ -194,7 +194,10 @@ function timeAcknowledgements(onAcknowledged: (seconds: number) => void) {
   return {
     start(seq: number) {
       at.set(seq, performance.now())
-      at.delete(seq - TIMED)
+      for (const oldest of at.keys()) {
+        if (at.size <= TIMED) break
+        at.delete(oldest)
+      }
     },
     by(seq: number) {
       const since = at.get(seq)

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Authority } from '../authority.ts'
 import { RescindError } from '../errors.ts'
 import { asRescindError } from '../http/respond.ts'
-import { authenticateClient, OAuthError } from '../oauth/client-auth.ts'
+import { authenticateClient, OAuthError, readBasic } from '../oauth/client-auth.ts'
 
 /**
  * A WebSocket handshake (RFC 6455 §4.2): only `/feed`, only for resource servers of the configuration, which
@@ -22,11 +22,12 @@ export async function upgradeEndpoint(
     // No guard is a web page.
     if (req.headers.origin !== undefined)
       throw new RescindError('ACCESS_DENIED', 'The feed is not for browsers.')
-    const client = await authenticateClient(authority, req, new Map())
-    const known = authority.config.resources.some((one) => one.client_id === client.clientId)
-    if (!client.confidential || !known) {
+    const presented = readBasic(req.headers.authorization ?? '')?.clientId
+    // Before anything is looked up: an unknown name may be an address that would be asked.
+    const known = authority.config.resources.some((one) => one.client_id === presented)
+    if (presented !== undefined && !known)
       throw new OAuthError(403, 'access_denied', 'the feed is for the resource servers of the configuration')
-    }
+    const client = await authenticateClient(authority, req, new Map())
     const since = url.searchParams.get('since') ?? '0'
     if (!/^\d{1,15}$/.test(since)) {
       throw new OAuthError(400, 'invalid_request', '`since` is the last seq that was applied')

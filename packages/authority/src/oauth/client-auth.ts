@@ -39,6 +39,8 @@ export async function authenticateClient(
   form: Map<string, string>,
 ): Promise<AuthenticatedClient> {
   const presented = credentials(req, form)
+  // Who is named by an address has no secret, and need not be looked up there to be refused.
+  if (presented.method !== 'none' && URL.canParse(presented.clientId)) throw invalidClient()
   const client = await authority.provider().find(presented.clientId)
   if (!client || client.clientAuthMethod !== presented.method) throw invalidClient()
   if (presented.method === 'none') return { clientId: client.clientId, confidential: false }
