@@ -89,13 +89,13 @@ describe('a webhook', () => {
       webhooks: [webhook(`${receiver.url}/ended`, ['session.ended']), webhook(`${receiver.url}/all`)],
     })
     await logOut(authority.issuer, await signIn(authority.issuer))
-    await until(() => receiver.received.length >= 4)
+    await until(() => receiver.received.length >= 5)
     const toEnded = receiver.received.filter(({ path }) => path === '/ended')
     assert.deepEqual(
       toEnded.map(({ body }) => (JSON.parse(body) as Event).type),
       ['session.ended'],
     )
-    assert.equal(new Set(receiver.received.map(({ headers }) => headers['webhook-id'])).size, 4)
+    assert.equal(new Set(receiver.received.map(({ headers }) => headers['webhook-id'])).size, 5)
     await authority.stop()
     await receiver.close()
   })
@@ -268,10 +268,10 @@ describe('the place in the audit log', () => {
     authority.config.webhooks = [webhook(receiver.url)]
     await authority.restart()
     await signIn(authority.issuer)
-    await until(() => receiver.received.length >= 1)
+    await until(() => receiver.received.length >= 2)
     assert.deepEqual(
       eventsAt(receiver).map(({ type }) => type),
-      ['session.opened'],
+      ['session.opened', 'device.added'],
     )
     await authority.stop()
     await receiver.close()
