@@ -4,6 +4,7 @@ import { createRemoteJWKSet, customFetch, decodeJwt, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { rotateSigningKey } from '../packages/authority/src/keys/ring.ts'
 import { until } from '../packages/guard/test/peer.ts'
+import { createBrowser } from '../tools/browser.ts'
 import { type Receiver, startReceiver } from './receiver.ts'
 import { claimsOf, createRelyingParty, INSECURE } from './relying-party.ts'
 import { CALLBACK, CLIENTS, startTestAuthority, type TestAuthority } from './setup.ts'
@@ -100,6 +101,20 @@ describe('back-channel logout', () => {
       await new Promise((resolve) => setTimeout(resolve, 1_200))
       assert.equal(receiver.received.length, 1, 'an access token that dies is not a logout')
       assert.equal((await verifyLogout(test, `${receiver.received[0]?.body}`, 'app')).sid, sid)
+    })
+  })
+
+  it('comes once when the person signs out at the authority', async () => {
+    await withRelyingParty(async (test, receiver) => {
+      const browser = createBrowser()
+      const tokens = await signIn(test.issuer, { browser })
+      const page = await browser.open(`${test.issuer}/oauth/logout?id_token_hint=${tokens.id_token}`)
+      await browser.submit(page, /\/logout\/confirm$/, { logout: 'yes' })
+      await until(() => receiver.received.length >= 1)
+      await new Promise((resolve) => setTimeout(resolve, 1_200))
+      assert.equal(receiver.received.length, 1, 'the protocol library sends none of its own')
+      const { sid } = await verifyLogout(test, `${receiver.received[0]?.body}`, 'app')
+      assert.equal(sid, claimsOf(tokens.id_token).sid)
     })
   })
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { Webhook } from 'standardwebhooks'
@@ -266,6 +267,10 @@ describe('the place in the audit log', () => {
     const authority = await startTestAuthority()
     await logOut(authority.issuer, await signIn(authority.issuer))
     authority.config.webhooks = [webhook(receiver.url)]
+    // As in a data directory from before there were notices.
+    const db = new DatabaseSync(join(authority.config.data, 'rescind.db'))
+    db.exec("DELETE FROM counters WHERE name = 'notify-cursor'")
+    db.close()
     await authority.restart()
     await signIn(authority.issuer)
     await until(() => receiver.received.length >= 2)
@@ -273,6 +278,20 @@ describe('the place in the audit log', () => {
       eventsAt(receiver).map(({ type }) => type),
       ['session.opened', 'device.added'],
     )
+    await authority.stop()
+    await receiver.close()
+  })
+
+  it('is where it was after a time in which nobody wanted to know', async () => {
+    const receiver = await startReceiver()
+    const authority = await startTestAuthority()
+    await logOut(authority.issuer, await signIn(authority.issuer))
+    authority.config.webhooks = [webhook(receiver.url, SESSIONS)]
+    await new Promise((resolve) => setTimeout(resolve, 1_200))
+    await authority.restart()
+    await signIn(authority.issuer)
+    await until(() => receiver.received.length >= 1)
+    assert.equal(eventsAt(receiver).length, 1)
     await authority.stop()
     await receiver.close()
   })
