@@ -57,9 +57,7 @@ export async function addAccount(
   now: number,
 ): Promise<Account> {
   checkPassword(password)
-  if (!/^[^\s@]{1,64}@[^\s@]{1,189}$/.test(email)) {
-    throw new RescindError('VALIDATION_ERROR', 'That is not an e-mail address.')
-  }
+  checkEmail(email)
   const account = { sub: randomUUID(), email, name, password: await hashPassword(password), createdAt: now }
   const audit = { event: 'account.created' as const, at: now, actor, sub: account.sub }
   const outcome = await store.transact({ kind: 'add-account', account, audit })
@@ -97,5 +95,12 @@ export function checkPassword(password: string) {
       'VALIDATION_ERROR',
       `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`,
     )
+  }
+}
+
+/** @throws RescindError VALIDATION_ERROR */
+export function checkEmail(email: string) {
+  if (!/^[^\s@]{1,64}@[^\s@]{1,189}$/.test(email)) {
+    throw new RescindError('VALIDATION_ERROR', 'That is not an e-mail address.')
   }
 }

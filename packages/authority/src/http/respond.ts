@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { RescindError, unavailable } from '../errors.ts'
+import { type ErrorCode, RescindError, unavailable } from '../errors.ts'
 import { StoreUnavailable } from '../store/store.ts'
 
 /** Answers JSON that no cache may keep. */
@@ -26,6 +26,12 @@ export function asRescindError(error: unknown): RescindError {
   return new RescindError('INTERNAL', 'Something went wrong here. The log has it under this request id.')
 }
 
+/** What to do about a refusal, for OAuth clients (RFC 6750 §3, RFC 9470 §3). */
+const CHALLENGES: Partial<Record<ErrorCode, string>> = {
+  AUTHENTICATION_FAILED: 'Bearer error="invalid_token"',
+  INSUFFICIENT_USER_AUTHENTICATION: 'Bearer error="insufficient_user_authentication", max_age="300"',
+}
+
 /** Answers an error in the contract's form; a body that was not read whole closes the connection. */
 export function sendError(
   req: IncomingMessage,
@@ -39,7 +45,8 @@ export function sendError(
   }
   const headers: Record<string, string> = {}
   if (error.retryAfter !== undefined) headers['retry-after'] = String(error.retryAfter)
-  if (error.code === 'AUTHENTICATION_FAILED') headers['www-authenticate'] = 'Bearer error="invalid_token"'
+  const challenge = CHALLENGES[error.code]
+  if (challenge !== undefined) headers['www-authenticate'] = challenge
   if (!req.complete) headers.connection = 'close'
   sendJson(res, error.status, body, headers)
 }

@@ -4,6 +4,7 @@ import type { Authority } from '../authority.ts'
 import { RescindError } from '../errors.ts'
 import { addressOf } from '../http/address.ts'
 import { readForm } from '../http/body.ts'
+import { refuseForeignForm } from '../http/own-form.ts'
 import { sendHtml } from '../http/respond.ts'
 import { consentPage } from '../pages/consent.ts'
 import { errorPage } from '../pages/error.ts'
@@ -41,7 +42,7 @@ export async function interactionEndpoint(
     const clientName = client?.clientName ?? `${interaction.params.client_id}`
     const here = { authority, req, res, unit, uid: uid as string, interaction, clientName, client }
     if (req.method === 'GET') return show(here)
-    refuseForeignForm(authority, req)
+    refuseForeignForm(authority.config.issuer, req)
     if (step === 'login') return login(here)
     if (step === 'consent') return consent(here)
     return finish(here, { error: 'access_denied', error_description: 'the person did not go on' })
@@ -58,15 +59,6 @@ type Here = {
   interaction: Awaited<ReturnType<Provider['interactionDetails']>>
   clientName: string
   client: Awaited<ReturnType<Provider['Client']['find']>>
-}
-
-/** A form that another site submits carries that site's origin; the cookie alone would not tell. */
-function refuseForeignForm({ config }: Authority, req: IncomingMessage) {
-  const { origin } = req.headers
-  const site = req.headers['sec-fetch-site']
-  if ((origin !== undefined && origin !== config.issuer) || (site !== undefined && site !== 'same-origin')) {
-    throw new RescindError('ACCESS_DENIED', 'This form has to be sent from its own page.')
-  }
 }
 
 async function show({ authority, res, uid, interaction, clientName, client }: Here) {

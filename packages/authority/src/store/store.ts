@@ -54,6 +54,10 @@ export type AccountChange = {
   sub: string
   /** Refuse the whole transaction unless this is the password's hash now. */
   expectPassword?: string
+  /** … unless this is its `validAfter` now; 0: it has none. */
+  expectValidAfter?: number
+  /** … unless this session of it lives. */
+  expectSession?: string
   email?: string
   password?: string
   validAfter?: number
@@ -96,6 +100,8 @@ export type Transaction =
       address?: string
       at: number
     }
+  /** What changes of an account without ending anything. */
+  | { kind: 'change-account'; account: AccountChange; audit: AuditEvent[]; at: number }
   /** Ends sessions that are over by themselves at `at` (ms), at most `limit` of them. */
   | { kind: 'time-out'; at: number; limit: number }
   /** When APIs last saw sessions, in ms. */
@@ -123,6 +129,7 @@ export type RevokeOutcome =
   | { kind: 'revoked'; revocations: LoggedRevocation[]; signedOut: boolean }
   /** Something that it was to commit with had changed meanwhile, or the e-mail is taken; nothing was done. */
   | { kind: 'conflict'; model: string }
+export type ChangeOutcome = { kind: 'written' } | { kind: 'conflict'; model: string }
 export type TimeOutOutcome = { revocations: LoggedRevocation[]; more: boolean }
 
 /** What a transaction answers, by its kind. */
@@ -130,6 +137,7 @@ type Outcomes = {
   write: WriteOutcome
   refresh: RefreshOutcome
   revoke: RevokeOutcome
+  'change-account': ChangeOutcome
   'time-out': TimeOutOutcome
   'reserve-indexes': { first: number }
 }
