@@ -38,11 +38,10 @@ export async function verifyPassword(password: string, hashed: string): Promise<
 /** What an unknown account's password is checked against, so that it takes as long as a known one's. */
 const decoy = hashPassword(randomBytes(16).toString('hex'))
 
-/** The account that this e-mail and password open, or nothing; both take the same time. */
-export async function signIn(store: Store, email: string, password: string): Promise<Account | undefined> {
-  const account = await store.read({ kind: 'account', email })
+/** Whether a password is an account's; it takes as long when there is no account. */
+export async function knowsPassword(account: Account | undefined, password: string): Promise<boolean> {
   const right = await verifyPassword(password.slice(0, MAX_PASSWORD), account?.password ?? (await decoy))
-  return right ? account : undefined
+  return right && account !== undefined
 }
 
 /**

@@ -5,10 +5,12 @@ import type { Provider } from 'oidc-provider'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import type { Events } from './events.ts'
+import type { Failures } from './failures.ts'
 import type { CutOffMarks } from './feed/cut-off-marks.ts'
 import type { Feed } from './feed/feed.ts'
 import type { Indexes } from './feed/indexes.ts'
 import type { StatusLists } from './feed/status-list.ts'
+import type { Hooks } from './hooks.ts'
 import type { KeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
 import type { Limits } from './limits.ts'
@@ -54,6 +56,10 @@ export type Authority = {
   /** Who listens to what happens to their account. */
   events: Events
   limits: Limits
+  /** Failed sign-ins, by account. */
+  failures: Failures
+  /** The deployment's own rules. */
+  hooks: Hooks
   /** The web origins of registered clients. */
   origins: Origins
   /** Serves a request: what the HTTP server calls, and what the tools go through. */

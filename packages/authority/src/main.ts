@@ -11,12 +11,14 @@ import type { Config } from './config.ts'
 import { longestToken } from './domain/policy.ts'
 import type { LoggedRevocation } from './domain/revocation.ts'
 import { createEvents } from './events.ts'
+import { createFailures } from './failures.ts'
 import { createCutOffMarks } from './feed/cut-off-marks.ts'
 import { createFeed } from './feed/feed.ts'
 import { createIndexes } from './feed/indexes.ts'
 import { stillMatters, toRecord } from './feed/record.ts'
 import { createStatusLists } from './feed/status-list.ts'
 import { upgradeEndpoint } from './feed/upgrade.ts'
+import type { Hooks } from './hooks.ts'
 import { openKeyRing } from './keys/ring.ts'
 import { createSeal, masterKey, type Seal } from './keys/seal.ts'
 import { createLimits } from './limits.ts'
@@ -65,17 +67,18 @@ function withBuiltIns(config: Config): Config {
 /**
  * Starts an authority and resolves once it answers.
  * @param options.now the time in ms; for tests that move the clock
+ * @param options.hooks rules of the deployment's own about what is suspicious
  * @throws StoreUnavailable, or the system's error when the port is taken; nothing is left running
  */
 export async function startAuthority(
   given: Config,
-  options: { now?: () => number } = {},
+  options: { now?: () => number; hooks?: Hooks } = {},
 ): Promise<RunningAuthority> {
   const now = options.now ?? Date.now
   const config = withBuiltIns(given)
   const { store, seal } = await openData(config, { exclusive: true })
   try {
-    return await startOn(config, store, seal, now)
+    return await startOn(config, store, seal, now, options.hooks ?? {})
   } catch (error) {
     await store.close()
     throw error
@@ -87,10 +90,12 @@ async function startOn(
   store: Store,
   seal: Seal,
   now: () => number,
+  hooks: Hooks,
 ): Promise<RunningAuthority> {
   const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
   const metrics = createMetrics(() => authority.feed.guards().length)
   const { authority, rotate } = await assemble(config, store, seal, now, log, metrics)
+  authority.hooks = hooks
   const { view, feed, indexes } = authority
 
   store.onRevocation((revocation) => {
@@ -149,6 +154,7 @@ async function assemble(
     cutOffMarks,
     statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.seq) }),
     limits: createLimits(now),
+    failures: createFailures(now),
     origins: createOrigins(),
     provider: () => mounted,
   }) as unknown as Authority

@@ -6,6 +6,7 @@ import { hashSecret, logoutTicket, refreshToken } from '../domain/secret.ts'
 import type { Session } from '../domain/session.ts'
 import { accessTokenClaims, issueTime } from './access-token.ts'
 import { currentUnit, type Unit } from './unit.ts'
+import { usedFrom } from './used-from.ts'
 
 type JwtParts = { payload: Record<string, unknown> }
 type IssuedAccessToken = {
@@ -53,6 +54,7 @@ export function openFromCode(authority: Authority) {
       ticketHash: '',
       tokens: [{ jti, idx, exp }],
       refreshedAt: openedAt,
+      usedFrom: usedFrom(authority, ctx.req),
     }
     currentUnit().open = session
     const facts = { jti, idx, iat, exp, resource, jkt }

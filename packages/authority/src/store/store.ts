@@ -119,9 +119,9 @@ export type WriteOutcome =
   | { kind: 'written'; revocations: LoggedRevocation[] }
   | { kind: 'conflict'; model: string; op: RecordWrite['op'] | 'open' }
 export type RefreshOutcome =
-  | Exclude<RefreshDecision, { kind: 'reused' }>
+  | Exclude<RefreshDecision, { kind: 'reused' | 'suspicious' }>
   /** Its session was ended for it, in the same transaction. */
-  | { kind: 'reused'; revocations: LoggedRevocation[] }
+  | { kind: 'reused' | 'suspicious'; revocations: LoggedRevocation[] }
   /** The DPoP proof was used before. */
   | { kind: 'replayed' }
 export type RevokeOutcome =

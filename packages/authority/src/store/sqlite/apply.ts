@@ -154,15 +154,16 @@ function refresh(
   const decision = decideRefresh(tables.session(request.sid), request, policy, at)
   writeRecords(tables, records)
   if (decision.kind === 'rotated' || decision.kind === 'repeated') tables.updateSession(decision.session)
-  if (decision.kind !== 'reused') return decision
+  if (decision.kind !== 'reused' && decision.kind !== 'suspicious') return decision
+  const reason = decision.kind === 'reused' ? 'token_reuse' : 'suspicious_activity'
   const by = { kind: 'session' as const, sid: request.sid }
   const ended = revoke(tables, policy, {
     kind: 'revoke',
-    request: { by, reason: 'token_reuse', actor: 'rescind' },
+    request: { by, reason, actor: 'rescind' },
     address,
     at,
   })
-  return { kind: 'reused', revocations: ended.kind === 'revoked' ? ended.revocations : [] }
+  return { kind: decision.kind, revocations: ended.kind === 'revoked' ? ended.revocations : [] }
 }
 
 function changeAccount(
