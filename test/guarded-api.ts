@@ -43,13 +43,16 @@ export async function startGuardedApi(issuer: string): Promise<GuardedApi> {
       await new Promise((resolve, reject) => socket.once('message', resolve).once('error', reject))
       const began = new Promise<void>((resolve) => (working = resolve))
       const request = fetch(`${url}/slow`, { headers }).then((response) => response.text())
+      request.catch(() => {})
       await began
       const stream = await fetch(`${url}/events`, { headers })
+      const events = stream.text()
+      events.catch(() => {})
       return {
         socket: new Promise((resolve) =>
           socket.once('close', (code, reason) => resolve(`${code} ${reason}`)),
         ),
-        stream: stream.text(),
+        stream: events,
         request,
       }
     },
