@@ -8,9 +8,11 @@ export type Watched = {
   refusedAt: number[]
   /** Checks that still let the token through after the guard had said that its session ended. */
   late: number
+  /** What the guards that did not refuse it in time say of themselves. */
+  missing: string[]
 }
 
-type Watch = { token: string; refusedAt: number[]; late: number; done: (watched: Watched) => void }
+type Watch = Omit<Watched, 'missing'> & { token: string; heard: Set<Guard>; done: (watched: Watched) => void }
 
 /** So many are started at a time. */
 const AT_ONCE = 50
@@ -46,14 +48,17 @@ async function refuses(guard: Guard) {
     watched.late++
   } catch (error) {
     if (!(error instanceof GuardError) || error.code !== 'AUTHENTICATION_FAILED') return
+    watched.heard.add(guard)
     if (watched.refusedAt.push(ticks()) === guards.length) finish()
   }
 }
 
 function finish() {
-  const { refusedAt = [], late = 0, done } = watch ?? {}
+  if (!watch) return
+  const { refusedAt, late, heard, done } = watch
   watch = undefined
-  done?.({ refusedAt, late })
+  const deaf = guards.filter((guard) => !heard.has(guard))
+  done({ refusedAt, late, missing: deaf.map((guard) => JSON.stringify(guard.state())) })
 }
 
 /** Lets every guard accept a token. @returns at how many it was */
@@ -67,7 +72,7 @@ let outcome: Promise<Watched> | undefined
 /** From the answer to this on, the token is watched; `outcome` waits until every guard has refused it. */
 function arm({ token }: { token: string }) {
   outcome = new Promise((done) => {
-    const made: Watch = { token, refusedAt: [], late: 0, done }
+    const made: Watch = { token, refusedAt: [], late: 0, heard: new Set(), done }
     watch = made
     setTimeout(() => watch === made && finish(), PATIENCE).unref()
   })

@@ -120,7 +120,9 @@ async function revokeOne(tokens: Opened, gait: Gait, worker: Worker, revoker: Re
   const start = ticks()
   await revoker.revoke(tokens)
   const answer = (ticks() - start) / MS
-  const { refusedAt, late } = await worker.ask<Watched>({ do: 'outcome' })
+  const { refusedAt, late, missing } = await worker.ask<Watched>({ do: 'outcome' })
+  if (missing.length > 0)
+    throw new Error(`${missing.length} guards did not refuse in time, the first one says ${missing[0]}`)
   const [first = Number.NaN, last = Number.NaN] = [refusedAt[0], refusedAt.at(-1)]
   return {
     ...{ answer, first: (first - start) / MS, all: (last - start) / MS },

@@ -96,7 +96,9 @@ describe('GET /v1/events', () => {
   it('ends with everything that was issued before a time', async () => {
     const mine = await listen(await signIn(authority.issuer))
     const before = authority.authority.now()
-    await revoke(authority.authority, { kind: 'issued-before', before }, 'test', '127.0.0.1', 'admin_forced')
+    await revoke(authority.authority, { kind: 'issued-before', before }, 'test', '127.0.0.1', {
+      reason: 'admin_forced',
+    })
     await mine.over
     assert.equal(mine.heard.at(-1)?.data.reason, 'admin_forced')
     const next = await listen(await signIn(authority.issuer))

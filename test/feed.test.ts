@@ -152,7 +152,7 @@ describe('the feed', () => {
     binary.socket.send(Buffer.from('{"ack":0}'))
     assert.equal((await binary.closed).code, 1008)
     const long = await connect(API_GUARD)
-    long.socket.send('x'.repeat(300))
+    long.socket.send('x'.repeat(17_000))
     assert.equal((await long.closed).code, 1009)
   })
 

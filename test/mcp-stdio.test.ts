@@ -144,7 +144,7 @@ describe('the stdio server and an authority that comes and goes', () => {
       assert.ok(!error.includes(accessToken))
     }
     const born = await start(t, ['--url', authority.issuer])
-    assert.equal((await born.list()).length, 6, 'it can be listed all the same')
+    assert.equal((await born.list()).length, 9, 'it can be listed all the same')
     assert.equal(refusalOf(await born.call('start_oauth_flow')).code, 'UNAVAILABLE')
 
     await authority.restart()

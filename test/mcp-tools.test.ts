@@ -51,6 +51,19 @@ const LISTED: Record<string, Promise_> = {
     output: ['message', 'revoked'],
     hints: 'ri',
   },
+  list_oauth_sessions: { input: [], required: [], output: ['sessions'], hints: 'ri' },
+  revoke_oauth_session: {
+    input: ['sid'],
+    required: ['sid'],
+    output: ['message', 'success'],
+    hints: 'di',
+  },
+  revoke_other_oauth_sessions: {
+    input: [],
+    required: [],
+    output: ['ended', 'message', 'success'],
+    hints: 'di',
+  },
   whoami: {
     input: [],
     required: [],

@@ -138,7 +138,7 @@ describe('what ends many sessions at once, in any order', () => {
     authority.advance(1)
     const before = now() - minutesAgo * MINUTE
     const by = { kind: 'issued-before' as const, before, ...(clientId ? { clientId } : {}) }
-    await revoke(authority.authority, by, 'test', '127.0.0.1', 'admin_forced')
+    await revoke(authority.authority, by, 'test', '127.0.0.1', { reason: 'admin_forced' })
     const meant = models.filter((s) => (clientId ?? s.app) === s.app)
     end(
       meant.filter((s) => s.refreshedAt < before),
@@ -148,7 +148,7 @@ describe('what ends many sessions at once, in any order', () => {
       if (token.iat < Math.ceil(before / 1000)) token.dead = true
   }
   const endBy = (by: Parameters<typeof revoke>[1], reason: Reason) =>
-    revoke(authority.authority, by, 'test', '127.0.0.1', reason)
+    revoke(authority.authority, by, 'test', '127.0.0.1', { reason })
 
   async function run(models: Model[], step: Step, browsers: Browser[]) {
     const s = 'session' in step ? models[step.session % models.length] : undefined

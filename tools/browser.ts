@@ -9,7 +9,8 @@ export type Browser = {
 
 export type Page = { url: string; status: number; html: string }
 
-export function createBrowser(): Browser {
+/** @param userAgent what it says of itself; nothing much, when it is left out */
+export function createBrowser(userAgent?: string): Browser {
   // By origin and path, as far as the authority uses them: a cookie of a path is sent below that path.
   const cookies = new Map<string, string>()
 
@@ -40,6 +41,7 @@ export function createBrowser(): Browser {
         ...(request.headers as Record<string, string>),
         cookie: cookieHeader(url),
         accept: 'text/html',
+        ...(userAgent === undefined ? {} : { 'user-agent': userAgent }),
       }
       const response = await fetch(url, { ...request, headers, redirect: 'manual' })
       remember(url, response)

@@ -36,6 +36,7 @@ export async function authenticate(
   const bound = scheme.toLowerCase() === 'dpop'
   if (bound !== (claims.jkt !== undefined)) throw authenticationFailed()
   if (bound) await checkProof(authority, req, token, claims)
+  authority.lastSeen.hear([claims.sid], claims.aud)
   return claims
 }
 

@@ -4,7 +4,7 @@ import type { RevocationView } from '@rescind/guard/view'
 import type { Provider } from 'oidc-provider'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
-import type { Events } from './events.ts'
+import type { LoggedRevocation } from './domain/ending.ts'
 import type { Failures } from './failures.ts'
 import type { CutOffMarks } from './feed/cut-off-marks.ts'
 import type { Feed } from './feed/feed.ts'
@@ -13,13 +13,24 @@ import type { StatusLists } from './feed/status-list.ts'
 import type { Hooks } from './hooks.ts'
 import type { KeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
+import type { LastSeen } from './last-seen.ts'
 import type { Limits } from './limits.ts'
+import type { Locate } from './places.ts'
 import type { Store } from './store/store.ts'
 
 /** The web origins of registered clients. */
 export type Origins = {
   add(redirectUris: readonly string[], ofConfiguration?: boolean): void
   has(origin: string): boolean
+}
+
+/** What is told to people and systems outside, after the fact. */
+export type Notices = {
+  /** A client has registered, perhaps with a URI for back-channel logout. */
+  expectLogouts(uri: string | undefined): void
+  /** Counts a mail that was over its budget. */
+  dropped(mail: string): void
+  stop(): Promise<void>
 }
 
 export type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>
@@ -31,6 +42,15 @@ export type MountedProvider = {
   handle(req: IncomingMessage, res: ServerResponse): Promise<void>
   /** A registered client: from the configuration, registered dynamically, or by its metadata document. */
   find(clientId: string): Promise<Client | undefined>
+}
+
+/** `GET /v1/events`: what happens to the sessions of an account, told to those that are still signed in. */
+export type Events = {
+  /** @throws RescindError AUTHENTICATION_FAILED, RATE_LIMITED, UNAVAILABLE */
+  endpoint(req: IncomingMessage, res: ServerResponse): Promise<void>
+  /** Takes a revocation that was committed. */
+  hear(revocation: LoggedRevocation): void
+  close(): void
 }
 
 /** What every edge of a running authority works with. */
@@ -55,11 +75,17 @@ export type Authority = {
   feed: Feed
   /** Who listens to what happens to their account. */
   events: Events
+  /** When APIs last saw sessions. */
+  lastSeen: LastSeen
   limits: Limits
   /** Failed sign-ins, by account. */
   failures: Failures
   /** The deployment's own rules. */
   hooks: Hooks
+  /** Says where an address is, if the deployment has something that knows. */
+  locate?: Locate
+  /** What is told to people and systems outside. */
+  notices: Notices
   /** The web origins of registered clients. */
   origins: Origins
   /** Serves a request: what the HTTP server calls, and what the tools go through. */

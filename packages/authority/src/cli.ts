@@ -11,6 +11,7 @@ import type { GuardState } from './feed/feed.ts'
 import { openKeyRing, rotateSigningKey } from './keys/ring.ts'
 import { openData, startAuthority } from './main.ts'
 import { serveTools } from './mcp/stdio.ts'
+import { replayDeliveries, showDeliveries } from './notify/command.ts'
 import { readPassword } from './password-prompt.ts'
 import { type AuditFilter, type Store, StoreUnavailable } from './store/store.ts'
 
@@ -31,6 +32,8 @@ const USAGE = `Usage: rescind COMMAND [options]
   audit show [--event E] [--sub S] [--sid S] [--limit N]
                                    print audit records, one JSON object a line
   audit verify                     check that the audit chain is whole
+  deliveries [--state S] [--json]  list mails, webhooks and logout notices that are waiting, delivered or dead
+  deliveries replay ID|--all-dead  try again what was given up; a running authority picks it up
   guards [--json]                  list the guards of a running authority, and how far behind they are
   mcp [--url URL]                  serve the MCP tools over stdio, for the authority at URL
                                    (RESCIND_URL; RESCIND_ACCESS_TOKEN is what whoami is asked with)
@@ -51,12 +54,14 @@ const OPTIONS = {
   sid: { type: 'string' },
   limit: { type: 'string' },
   url: { type: 'string' },
+  state: { type: 'string' },
   json: { type: 'boolean' },
+  'all-dead': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const
 
-type Flag = 'help' | 'version' | 'json'
+type Flag = 'help' | 'version' | 'json' | 'all-dead'
 type Options = { [name in keyof typeof OPTIONS]?: name extends Flag ? boolean : string }
 
 class UsageError extends Error {}
@@ -112,6 +117,12 @@ async function run(args: string[]): Promise<void> {
       return withStore(values, (store) => showAudit(store, values))
     case 'audit verify':
       return withStore(values, verifyAudit)
+    case 'deliveries':
+      return withStore(values, (store) => showDeliveries(store, values, print))
+    case 'deliveries replay':
+      return withStore(values, (store) =>
+        replayDeliveries(store, operand, values['all-dead'] === true, print),
+      )
     case 'guards':
       return showGuards(values)
     default:

@@ -74,6 +74,19 @@ describe('the configuration', () => {
       { resource: 'https://api.example', scopes: {}, client_id: 'api', client_secret: 'short-secret' },
     ]
     assert.doesNotMatch(refusal({ config: fileWith({ resources }) }), /short-secret/)
+    const webhooks = [{ url: 'https://ops.example/?key=hunter2', secret: 'hunter2' }]
+    assert.match(
+      refusal({ config: fileWith({ webhooks }) }),
+      /`webhooks\.0\.secret` is a value that is not shown/,
+    )
+    const smtp = 'http://user:hunter2@mail.example'
+    for (const mail of [
+      smtp,
+      { smtp, from: 'a@b.example' },
+      { smtp, from: 'hunter2\r\nBcc: eve@evil.example' },
+    ])
+      assert.doesNotMatch(refusal({ config: fileWith({ mail }) }), /hunter2/)
+    assert.match(refusal({ config: fileWith({ mail: { smtp, from: 'a@b.example' } }) }), /smtps:\/\/user/)
   })
 
   it('says which file is missing or broken', () => {

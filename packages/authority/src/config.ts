@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { DEFAULT_POLICY, type Lifetimes, MAX_ACCESS_TOKEN_TTL, type Policy } from './domain/policy.ts'
+import { mailSettings, webhookSettings } from './notify/settings.ts'
 
 const seconds = (text: string, fallback: number, max = 10 * 365 * 86_400) =>
   z.number().int(text).min(1, text).max(max, text).default(fallback)
@@ -92,6 +93,9 @@ const schema = z.strictObject({
     .strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.number().int().min(0).max(65_535) })
     .optional(),
   registration: z.strictObject({ open: z.boolean().default(true) }).prefault({}),
+  /** Who is told of what happened, and how people get mail about it. */
+  webhooks: z.array(webhookSettings).max(50).default([]),
+  mail: mailSettings.optional(),
   clients: z.array(clientSchema).max(1000).default([]),
   resources: z.array(resourceSchema).max(1000).default([]),
 })
@@ -217,7 +221,7 @@ function ownLifetimes({
   }
 }
 
-const SECRET_SETTINGS = /secret|masterKey/i
+const SECRET_SETTINGS = /secret|masterKey|^mail\b|^webhooks/i
 
 function explain(issue: z.core.$ZodIssue, given: Map<string, Source>): string {
   const path = issue.path.map(String)

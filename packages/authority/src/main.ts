@@ -21,11 +21,14 @@ import { upgradeEndpoint } from './feed/upgrade.ts'
 import type { Hooks } from './hooks.ts'
 import { openKeyRing } from './keys/ring.ts'
 import { createSeal, masterKey, type Seal } from './keys/seal.ts'
+import { createLastSeen } from './last-seen.ts'
 import { createLimits } from './limits.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
+import { startNotices } from './notify/notices.ts'
 import { createOrigins, loadOrigins } from './oauth/cors.ts'
 import { mountProvider } from './oauth/provider.ts'
+import type { Locate } from './places.ts'
 import { createListener } from './server.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
 import type { Store } from './store/store.ts'
@@ -68,17 +71,18 @@ function withBuiltIns(config: Config): Config {
  * Starts an authority and resolves once it answers.
  * @param options.now the time in ms; for tests that move the clock
  * @param options.hooks rules of the deployment's own about what is suspicious
+ * @param options.locate says where an IP address is; it is waited for 200 ms at most
  * @throws StoreUnavailable, or the system's error when the port is taken; nothing is left running
  */
 export async function startAuthority(
   given: Config,
-  options: { now?: () => number; hooks?: Hooks } = {},
+  options: { now?: () => number; locate?: Locate; hooks?: Hooks } = {},
 ): Promise<RunningAuthority> {
   const now = options.now ?? Date.now
   const config = withBuiltIns(given)
   const { store, seal } = await openData(config, { exclusive: true })
   try {
-    return await startOn(config, store, seal, now, options.hooks ?? {})
+    return await startOn(config, store, seal, now, options)
   } catch (error) {
     await store.close()
     throw error
@@ -90,13 +94,14 @@ async function startOn(
   store: Store,
   seal: Seal,
   now: () => number,
-  hooks: Hooks,
+  options: { locate?: Locate; hooks?: Hooks },
 ): Promise<RunningAuthority> {
   const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
   const metrics = createMetrics(() => authority.feed.guards().length)
   const { authority, rotate } = await assemble(config, store, seal, now, log, metrics)
-  authority.hooks = hooks
+  authority.hooks = options.hooks ?? {}
   const { view, feed, indexes } = authority
+  authority.locate = options.locate
 
   store.onRevocation((revocation) => {
     apply(authority, revocation)
@@ -108,7 +113,11 @@ async function startOn(
   const timeOuts = startTimeOuts(authority)
   store.onOutsideChange(() => rotate())
   await loadOrigins(authority)
-  const server = await listen(authority)
+  authority.notices = await startNotices(authority, metrics)
+  const server = await listen(authority).catch(async (error: unknown) => {
+    await authority.notices.stop()
+    throw error
+  })
   const operators = config.metrics && (await serveMetrics(metrics, config.metrics))
   const sweeper = setInterval(() => view.bits.retire(indexes.firstList), SWEEP)
   sweeper.unref()
@@ -122,9 +131,11 @@ async function startOn(
       timeOuts.stop()
       authority.cutOffMarks.close()
       authority.events.close()
+      authority.lastSeen.close()
       operators?.close()
       feed.close()
       await drain(server)
+      await authority.notices.stop()
       await store.close()
       log.flush()
     },
@@ -158,11 +169,13 @@ async function assemble(
     origins: createOrigins(),
     provider: () => mounted,
   }) as unknown as Authority
+  authority.lastSeen = createLastSeen({ store, now, log })
   authority.feed = createFeed({
     ...{ store, seq, now, resources: config.resources, trustProxy: config.trustProxy },
     kids: () => ring.jwks.map(({ kid }) => kid),
     firstList: () => indexes.firstList,
     onAcknowledged: metrics.acknowledged,
+    onSeen: authority.lastSeen.hear,
   })
   authority.events = createEvents(authority)
   let mounted = mountProvider(authority)

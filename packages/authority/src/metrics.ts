@@ -8,6 +8,8 @@ export type Metrics = {
   revoked(revocation: LoggedRevocation): void
   /** A guard has acknowledged a revocation, this long after its commit, in seconds. */
   acknowledged(seconds: number): void
+  /** An attempt to tell somebody outside was made, or a notice was dropped. */
+  noticed(kind: string, result: string): void
 }
 
 /** @param guards how many guards are connected */
@@ -27,6 +29,12 @@ export function createMetrics(guards: () => number): Metrics {
     buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   })
+  const notices = new Counter({
+    name: 'rescind_notices_total',
+    help: 'Attempts to deliver notices (delivered, failed, dead), and mails that were over their budget (dropped_…).',
+    labelNames: ['kind', 'result'],
+    registers,
+  })
   new Gauge({
     name: 'rescind_guards',
     help: 'Guards that are connected to the feed.',
@@ -39,6 +47,7 @@ export function createMetrics(guards: () => number): Metrics {
     registry,
     revoked: ({ what, reason }) => revocations.inc({ what, reason }),
     acknowledged: (seconds) => acknowledgements.observe(seconds),
+    noticed: (kind, result) => notices.inc({ kind, result }),
   }
 }
 

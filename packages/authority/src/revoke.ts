@@ -3,7 +3,7 @@ import type { Authority } from './authority.ts'
 import type { PresentedAccess, PresentedRefresh, RevocationRequest } from './domain/revocation.ts'
 import { type RefreshTokenParts, readSecret, type TicketParts } from './domain/secret.ts'
 import { RescindError } from './errors.ts'
-import type { RevokeOutcome } from './store/store.ts'
+import type { RevokeOutcome, Transaction } from './store/store.ts'
 
 export const LOGGED_OUT = 'OAuth tokens revoked successfully. You have been logged out.'
 export const STILL_SIGNED_IN =
@@ -61,20 +61,20 @@ export async function revokePair(
   }
 }
 
+/** What goes with a revocation: why, and what commits with it or not at all. */
+export type RevokeOptions = Partial<Pick<RevocationRequest, 'reason' | 'words'>> &
+  Partial<Pick<Extract<Transaction, { kind: 'revoke' }>, 'account' | 'records' | 'audit'>>
+
 /** Hands a revocation to the store, which decides and commits it. Every edge that ends something calls this. */
 export function revoke(
   authority: Authority,
   by: RevocationRequest['by'],
   actor: string,
   address: string,
-  reason: RevocationRequest['reason'] = 'user_logout',
+  { reason = 'user_logout', words, ...rest }: RevokeOptions = {},
 ): Promise<RevokeOutcome> {
-  return authority.store.transact({
-    kind: 'revoke',
-    request: { by, reason, actor },
-    address,
-    at: authority.now(),
-  })
+  const request = { by, reason, actor, ...(words === undefined ? {} : { words }) }
+  return authority.store.transact({ kind: 'revoke', request, address, at: authority.now(), ...rest })
 }
 
 /**

@@ -19,6 +19,7 @@ import { introspectionEndpoint } from './oauth/introspect.ts'
 import { revocationEndpoint } from './oauth/revoke.ts'
 import { ROUTES } from './oauth/routes.ts'
 import { userinfoEndpoint } from './oauth/userinfo.ts'
+import { ownRoute } from './own-endpoints.ts'
 import { codePage } from './pages/code.ts'
 import { errorPage } from './pages/error.ts'
 import { homePage } from './pages/home.ts'
@@ -53,7 +54,7 @@ export function createListener(authority: Authority): RequestListener {
       throw new RescindError('VALIDATION_ERROR', 'The request target is not valid.')
     if (cors(origins, req, res)) return
     if (url.pathname === '/mcp') refuseForeignOrigin(req, issuer, origins)
-    const route = routes.get(url.pathname)
+    const route = routes.get(url.pathname) ?? ownRoute(authority, url.pathname)
     if (route) {
       if (!route.methods.includes(req.method ?? '')) return refuseMethod(res, route)
       return route.serve(req, res, url)

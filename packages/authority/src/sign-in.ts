@@ -8,6 +8,7 @@ import { type Verdict, verdictOf } from './hooks.ts'
 import { addressOf } from './http/address.ts'
 import type { Budget } from './limits.ts'
 import { requestReset } from './mailed-links.ts'
+import { deviceShown } from './oauth/device.ts'
 import { RECENT } from './step-up.ts'
 import type { Account } from './store/store.ts'
 
@@ -47,12 +48,12 @@ export async function attemptSignIn(
   const address = addressOf(req, config.trustProxy)
   const budgets: [Budget, string][] = [[limits.signInAddress, address]]
   let account: Account | undefined
-  let places: Place[]
+  let known: Known
   try {
     limits.signInAddress.spend(address)
     account = await store.read({ kind: 'account', email: given.email })
-    places = await placesOf(authority, account?.sub ?? '')
-    const budget = budgetFor(authority, given.email, account, knows(places, address), address)
+    known = await knownTo(authority, req, account?.sub ?? '')
+    const budget = budgetFor(authority, given.email, account, known)
     budget[0].spend(budget[1])
     budgets.push(budget)
   } catch (error) {
@@ -69,7 +70,7 @@ export async function attemptSignIn(
   for (const [budget, key] of budgets) budget.refund(key)
   const closed = await closedTo(authority, account, req)
   if (closed) return closed
-  const verdict = await judge(authority, req, { account, at, clientId: given.clientId, places })
+  const verdict = await judge(authority, req, { account, at, clientId: given.clientId, known })
   if (verdict !== 'allow') {
     const detail = verdict === 'revoke' ? 'refused' : 'let in, not as a recent sign-in'
     await store.transact({
@@ -94,12 +95,10 @@ function budgetFor(
   { limits }: Authority,
   email: string,
   account: Account | undefined,
-  known: boolean,
-  address: string,
+  { by }: Known,
 ): [Budget, string] {
-  return account && known
-    ? [limits.signInKnown, `${account.sub} ${networkOf(address)}`]
-    : [limits.signInAccount, email.toLowerCase()]
+  if (account && by !== undefined) return [limits.signInKnown, `${account.sub} ${by}`]
+  return [limits.signInAccount, email.toLowerCase()]
 }
 
 /** An account that its right password does not open. */
@@ -111,43 +110,53 @@ async function closedTo(authority: Authority, account: Account, req: IncomingMes
   return { kind: 'refused', status: 403, message: RESET } as const
 }
 
-type Place = { address: string; at: number }
+/** What the account knows of where a request comes from. */
+type Known = {
+  /** By what it is known: the device, or else the network that the account was used from. */
+  by?: string
+  device?: string
+  /** Where the account was used from most recently. */
+  previousAddress?: string
+}
 
-/** Where an account was used from, the most recent first. */
-async function placesOf({ store, now }: Authority, sub: string): Promise<Place[]> {
-  const since = now() - KNOWN_FOR
+async function knownTo(authority: Authority, req: IncomingMessage, sub: string): Promise<Known> {
+  const { store, now, config } = authority
   const [sessions, devices] = await Promise.all([
     store.read({ kind: 'account-sessions', sub, endedSince: now(), limit: 100 }),
     store.read({ kind: 'devices', sub }),
   ])
-  const places = [
-    ...sessions.flatMap(({ usedFrom, refreshedAt }) =>
-      usedFrom ? [{ address: usedFrom.address, at: refreshedAt }] : [],
-    ),
-    ...devices.map(({ address, lastSeen }) => ({ address, at: lastSeen })),
+  const used = [
+    ...sessions.flatMap(({ usedFrom: from, refreshedAt: at }) => (from ? [{ ...from, at }] : [])),
+    ...devices.map(({ address, lastSeen: at }) => ({ address, at })),
   ]
-  return places.filter(({ at }) => at > since).sort((a, b) => b.at - a.at)
-}
-
-function knows(places: Place[], address: string): boolean {
-  const network = networkOf(address)
-  return places.some((place) => networkOf(place.address) === network)
+  const places = used.filter(({ at }) => at > now() - KNOWN_FOR).sort((a, b) => b.at - a.at)
+  const shown = deviceShown(authority, req, sub)
+  const device = devices.find(({ id }) => id === shown)?.id
+  const network = networkOf(addressOf(req, config.trustProxy))
+  const here = places.some(({ address }) => networkOf(address) === network)
+  const by = device ?? (here ? network : undefined)
+  return {
+    ...(by === undefined ? {} : { by }),
+    ...(device === undefined ? {} : { device }),
+    ...(places[0] ? { previousAddress: places[0].address } : {}),
+  }
 }
 
 /** What our rules and the deployment's say of a right password; the stricter one counts. */
 async function judge(
   { config, failures, hooks, log }: Authority,
   req: IncomingMessage,
-  { account, at, clientId, places }: { account: Account; at: number; clientId?: string; places: Place[] },
+  { account, at, clientId, known }: { account: Account; at: number; clientId?: string; known: Known },
 ): Promise<Verdict> {
   const { sub } = account
   const address = addressOf(req, config.trustProxy)
   const rule = config.suspicion.guessing
   const recent = failures.of(sub)
   const guessing = rule && { failures: rule.failures, within: rule.minutes * 60_000 }
-  const ours = guessing && !knows(places, address) && guessedAt(recent, guessing, at)
+  const ours = guessing && known.by === undefined && guessedAt(recent, guessing, at)
   const facts = {
-    ...{ sub, clientId, address, previousAddress: places[0]?.address, at, recentFailures: recent.length },
+    ...{ sub, clientId, device: known.device, address, previousAddress: known.previousAddress, at },
+    recentFailures: recent.length,
     userAgent: `${req.headers['user-agent'] ?? ''}`.slice(0, 500),
   }
   const theirs = await verdictOf(hooks.onSignIn?.bind(hooks), facts, log)

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { GuardError } from './errors.ts'
-import { isSet, type Place, set } from './status.ts'
+import { isSet, type Place, setBit } from './status.ts'
 import type { RevocationView } from './view.ts'
 
 /** What a connection has to know of the token that it was opened with. */
@@ -70,7 +70,7 @@ export function createHolds(options: {
   view.onApply((record) => {
     if ('sid' in record) return kill(held, record.sid, record.jti, record.reason, onError)
     for (const entry of held.values())
-      for (const seen of entry.tokens.values()) if (seen.place && view.cutOff(seen)) set(seen.place)
+      for (const seen of entry.tokens.values()) if (seen.place && view.cutOff(seen)) setBit(seen.place)
     recheck(held, now(), record.reason, onError)
   })
 

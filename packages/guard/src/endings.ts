@@ -1,6 +1,6 @@
 import type { Cache } from './cache.ts'
 import type { Known } from './judge.ts'
-import { isSet, set } from './status.ts'
+import { isSet, setBit } from './status.ts'
 import type { RevocationView } from './view.ts'
 
 export type SessionEnded = { sid: string; reason: string; seq: number }
@@ -38,7 +38,7 @@ export function announceEndings(
       if (isSet(token)) continue
       if (!view.cutOff(token.session)) alive.add(sid)
       else {
-        set(token)
+        setBit(token)
         dead.add(sid)
       }
     }

@@ -2,7 +2,14 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import { acknowledgeSoon } from './acks.ts'
 import { GuardError } from './errors.ts'
-import { type FeedMessage, type Heartbeat, MAX_FRAME, readMessage, writeAck } from './protocol.ts'
+import {
+  type FeedMessage,
+  type Heartbeat,
+  MAX_FRAME,
+  readMessage,
+  writeAck,
+  writeReports,
+} from './protocol.ts'
 import type { RevocationView } from './view.ts'
 
 export type Credentials = { clientId: string; clientSecret: string }
@@ -26,6 +33,8 @@ export type FeedOptions = {
   /** Reads the status lists into the view; gives the `seq` up to which they know everything. */
   load(): Promise<number>
   onHeartbeat(heartbeat: Heartbeat): void
+  /** Takes the sessions that are to be reported as seen. */
+  takeSeen?(): string[]
   /** The authority is about to be asked for a sign of life. */
   onAsking(): void
   /** It gave one: the view has all that was revoked before it was asked. The first time, all that can matter. */
@@ -80,6 +89,7 @@ function follow(
     heard()
     options.onHeartbeat(heartbeat)
     ask()
+    for (const report of writeReports(options.takeSeen?.() ?? [])) socket.send(report)
   })
   let asking = false
   let fresh = false

@@ -14,6 +14,7 @@ import {
   type Settings,
 } from './judge.ts'
 import { listen } from './listen.ts'
+import { createSeen } from './seen.ts'
 import { isSet } from './status.ts'
 import { createRevocationView } from './view.ts'
 
@@ -83,16 +84,18 @@ export function createGuard(options: GuardOptions): Guard {
   const view = createRevocationView(settings.issuer)
   const known = createCache<Known>(settings.cacheSize)
   const onEnded = announceEndings(view, known)
+  const seen = createSeen()
   const feed = listen({
     ...options,
     ...settings,
     view,
     onReady: () => holds.recheck(),
+    takeSeen: seen.take,
     onKeysDropped: known.clear,
   })
   const holds = createHolds({ view, now: feed.now, grace: settings.expiryGrace, onError: options.onError })
   const challenges = createChallenges(options.resourceMetadata)
-  const judge = createJudge({ ...settings, view, known, feed, holds, challenges })
+  const judge = createJudge({ ...settings, view, known, feed, holds, seen, challenges })
   const sweeper = setInterval(() => holds.sweep(), SWEEP)
   sweeper.unref()
 

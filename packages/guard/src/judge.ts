@@ -8,7 +8,8 @@ import type { Credentials } from './feed.ts'
 import { createIntrospection } from './introspect.ts'
 import type { Listening } from './listen.ts'
 import { createReplayCache } from './replay.ts'
-import { isSet, type Place, set } from './status.ts'
+import type { Seen } from './seen.ts'
+import { isSet, type Place, setBit } from './status.ts'
 import { checkTimes, timesOf, verifySignature } from './verify.ts'
 import type { RevocationView } from './view.ts'
 
@@ -34,6 +35,8 @@ export type Known = Place & {
   readonly notBefore: number
   readonly bound: boolean
   readonly session: GuardSession
+  /** The round of reports in which its session was noted as seen. */
+  noted: number
   /** Made once: a promise for each request costs more than all else. */
   readonly answer: Promise<GuardSession>
 }
@@ -54,6 +57,7 @@ type Parts = Settings & {
   known: Cache<Known>
   feed: Listening
   holds: Holds
+  seen: Seen
   challenges: Challenges
 }
 
@@ -66,10 +70,10 @@ function admission({ issuer, audience, view, known, feed, holds }: Parts): (toke
     // Without a place among the bits nothing could ever be said against it.
     const place = view.bits.place(claims.status)
     if (!place) throw new TokenInvalid('malformed')
-    if (view.cutOff(claims)) set(place)
+    if (view.cutOff(claims)) setBit(place)
     const session = sessionOf(claims)
     const bound = claims.jkt !== undefined
-    const made = { ...place, ...timesOf(claims), bound, session, answer: Promise.resolve(session) }
+    const made = { ...place, ...timesOf(claims), bound, session, noted: 0, answer: Promise.resolve(session) }
     known.set(token, made)
     return made
   }
@@ -77,7 +81,7 @@ function admission({ issuer, audience, view, known, feed, holds }: Parts): (toke
 
 /** The check itself. */
 export function createJudge(parts: Parts) {
-  const { issuer, maxStaleness, onStale, known, feed, holds, challenges } = parts
+  const { issuer, maxStaleness, onStale, known, feed, holds, seen, challenges } = parts
   const { now, silentFor } = feed
   const admit = admission(parts)
   const introspect = createIntrospection(`${issuer}/oauth/introspect`, parts.credentials)
@@ -101,6 +105,7 @@ export function createJudge(parts: Parts) {
       if (found.expires <= seconds || found.notBefore > seconds || silentFor() > maxStaleness)
         return undefined
       if (needs !== NOTHING && !meets(found.session, needs, seconds)) return undefined
+      if (found.noted !== seen.round) seen.note(found, found.session.sid)
       holds.see(found.session)
       return found.answer
     },
@@ -119,6 +124,7 @@ export function createJudge(parts: Parts) {
       const scheme = found.bound ? 'DPoP' : 'Bearer'
       if (!hasScope(found.session, needs)) throw challenges.scope(scheme, needs.scope ?? [])
       if (!isStrong(found.session, needs, now() / 1000)) throw challenges.stepUp(scheme, needs)
+      if (found.noted !== seen.round) seen.note(found, found.session.sid)
       holds.see(found.session)
       return found.session
     },

@@ -11,6 +11,7 @@ const SAME_TIME = 1_000
  * Everything that the guard hears from its authority: the status lists, the feed, the keys, and what time it is there.
  * @param options.maxStaleness in ms
  * @param options.onReady the view knows everything again
+ * @param options.takeSeen takes the sessions that are to be reported, by the authority's clock
  * @param options.onKeysDropped what was verified before is to be verified again
  */
 export function listen(options: {
@@ -20,6 +21,7 @@ export function listen(options: {
   maxStaleness: number
   now?: () => number
   onReady: () => void
+  takeSeen: (now: number) => string[]
   onKeysDropped: () => void
   onError?: (error: Error) => void
 }) {
@@ -68,6 +70,7 @@ export function listen(options: {
       offset = Math.abs(difference) < SAME_TIME ? 0 : difference
       view.bits.retire(firstList)
     },
+    takeSeen: () => options.takeSeen(now()),
     onKeys: (kids) => void keys.expect(kids),
     onError: (error) => {
       if (error instanceof GuardError && error.code === 'CONFIGURATION') giveUp(error)

@@ -97,6 +97,29 @@ export function writeAck(seq: number): string {
   return `{"ack":${seq}}`
 }
 
+/** So many sessions go into one report. */
+const MAX_SEEN = 500
+/** The longest frame that a guard sends, in characters. */
+export const MAX_REPORT = 16 * 1024
+const SID = /^[\w-]{22}$/
+const REPORT = /^\{"seen":(\["[\w-]{22}"(?:,"[\w-]{22}")*\])\}$/
+
+/** Which sessions a guard has checked since it last said so, in as many frames as it takes. */
+export function writeReports(sids: Iterable<string>): string[] {
+  const own = [...sids].filter((sid) => SID.test(sid))
+  const frames: string[] = []
+  for (let i = 0; i < own.length; i += MAX_SEEN)
+    frames.push(JSON.stringify({ seen: own.slice(i, i + MAX_SEEN) }))
+  return frames
+}
+
+/** Reads a guard's report; nothing, when it is not one. */
+export function readReport(frame: string): string[] | undefined {
+  const [, list] = (frame.length <= MAX_REPORT && REPORT.exec(frame)) || []
+  const sids = list === undefined ? undefined : (JSON.parse(list) as string[])
+  return sids && sids.length <= MAX_SEEN ? sids : undefined
+}
+
 /** Reads a guard's acknowledgement; nothing, when it is not one. */
 export function readAck(frame: string): number | undefined {
   const [, seq] = /^\{"ack":(\d{1,15})\}$/.exec(frame) ?? []

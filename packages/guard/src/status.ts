@@ -15,7 +15,7 @@ export function isSet({ bytes, at, mask }: Place): boolean {
   return ((bytes[at] ?? 0) & mask) !== 0
 }
 
-export function set({ bytes, at, mask }: Place): void {
+export function setBit({ bytes, at, mask }: Place): void {
   bytes[at] = (bytes[at] ?? 0) | mask
 }
 

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { hashSecret, logoutTicket, newSid, readSecret, refreshToken, successorToken } from './secret.ts'
 
-const keys = { tag: new Uint8Array(32).fill(1), successor: new Uint8Array(32).fill(2) }
+const [tag, successor, device] = [1, 2, 3].map((byte) => new Uint8Array(32).fill(byte)) as [
+  Uint8Array,
+  Uint8Array,
+  Uint8Array,
+]
+const keys = { tag, successor, device }
 const sid = newSid(1_800_000_000_000, new Uint8Array(10).fill(7))
 const secret = new Uint8Array(32).fill(9)
 

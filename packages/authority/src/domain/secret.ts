@@ -7,8 +7,11 @@ import { createHmac, hash, timingSafeEqual } from 'node:crypto'
  * without a row being kept for it.
  */
 
-/** The keys behind our opaque secrets: `tag` marks them as ours, `successor` derives the next refresh token. */
-export type SecretKeys = { tag: Uint8Array; successor: Uint8Array }
+/**
+ * The keys behind our opaque secrets: `tag` marks them as ours, `successor` derives the next refresh token, `device` the
+ * names of devices.
+ */
+export type SecretKeys = { tag: Uint8Array; successor: Uint8Array; device: Uint8Array }
 
 export type RefreshTokenParts = { kind: 'refresh_token'; sid: string; generation: number; hash: string }
 export type TicketParts = { kind: 'logout_ticket'; sid: string; hash: string }
@@ -18,6 +21,7 @@ const SECRET_BYTES = 32
 const TAG_BYTES = 16
 const REFRESH_PREFIX = 'rt_'
 const TICKET_PREFIX = 'lt_'
+const DEVICE_PREFIX = 'dc_'
 const REFRESH_BYTES = SID_BYTES + 4 + SECRET_BYTES + TAG_BYTES
 const TICKET_BYTES = SID_BYTES + SECRET_BYTES + TAG_BYTES
 
@@ -90,6 +94,34 @@ export function successorToken(
 export function logoutTicket(sid: string, secret: Uint8Array, keys: SecretKeys): string {
   const body = Buffer.concat([Buffer.from(sid, 'base64url'), secret.subarray(0, SECRET_BYTES)])
   return seal(TICKET_PREFIX, body, keys.tag)
+}
+
+/** What a browser keeps to be known again; `id` is 16 random bytes. */
+export function deviceCookie(id: Uint8Array, keys: SecretKeys): string {
+  return seal(DEVICE_PREFIX, Buffer.from(id.subarray(0, SID_BYTES)), keys.tag)
+}
+
+/** The id in a device cookie, base64url; `undefined` means that this authority did not make it. */
+export function readDeviceCookie(cookie: string, keys: SecretKeys): string | undefined {
+  if (!cookie.startsWith(DEVICE_PREFIX)) return undefined
+  return unseal(DEVICE_PREFIX, SID_BYTES + TAG_BYTES, cookie, keys.tag)?.toString('base64url')
+}
+
+/** By what a device is known again: its cookie, the sign-in of a browser without one, or what its app says. */
+export type DeviceSource =
+  | ['cookie', id: string]
+  | ['browser', uid: string]
+  | ['app', clientId: string, id: string]
+
+/**
+ * The id of a device as one account sees it. Two accounts that share a browser see two ids, and neither of them can be
+ * traced to the cookie.
+ */
+export function deviceId(sub: string, source: DeviceSource, { device }: SecretKeys): string {
+  const tag = createHmac('sha256', device)
+    .update(JSON.stringify([sub, ...source]))
+    .digest()
+  return tag.toString('base64url', 0, SID_BYTES)
 }
 
 /** Reads a presented secret. `undefined` means that this authority did not issue it. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { FeedMessage, Heartbeat, RevocationRecord } from '@rescind/guard/protocol'
+import { type FeedMessage, type Heartbeat, MAX_REPORT, type RevocationRecord } from '@rescind/guard/protocol'
 import { WebSocketServer } from 'ws'
 import type { ResourceConfig } from '../config.ts'
 import type { LoggedRevocation } from '../domain/revocation.ts'
@@ -79,12 +79,14 @@ export type FeedOptions = {
   firstList: () => number
   /** Hears how long after its commit a guard has applied a revocation, in seconds. */
   onAcknowledged: (seconds: number) => void
+  /** Hears which sessions the guards of these resources have checked. */
+  onSeen: (sids: string[], resources: string[]) => void
 }
 
 /** The live feed: each revocation, in order, to every guard of an API that it concerns, and what they acknowledge. */
 export function createFeed(options: FeedOptions): Feed {
   const { store, now, kids, firstList } = options
-  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: 256 })
+  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_REPORT })
   const groups = createGroups(options.resources)
   const acknowledged = timeAcknowledgements(options.onAcknowledged)
   const send = createSender(groups)
@@ -116,6 +118,7 @@ export function createFeed(options: FeedOptions): Feed {
           now: now(),
           newest: () => newest,
           onAcknowledged: acknowledged.by,
+          onSeen: (sids) => options.onSeen(sids, group.resources),
           onClose: (gone) => group.guards.delete(gone),
         })
         group.guards.add(guard)

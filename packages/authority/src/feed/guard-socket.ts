@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import { MAX_FRAME, readAck } from '@rescind/guard/protocol'
+import { MAX_FRAME, readAck, readReport } from '@rescind/guard/protocol'
 import type { WebSocket } from 'ws'
 
 /** A guard that lets this many bytes pile up is dropped; it comes back and resumes. */
@@ -9,6 +9,8 @@ const MAX_BEHIND = 1024 * 1024
 const STALL = 30_000
 /** More messages between two heartbeats than any guard has reason to send. */
 const MAX_MESSAGES = 20_000
+/** A report is as much work as so many acknowledgements. */
+const REPORT_COUNTS = 100
 
 /** One guard that is connected. */
 export type ConnectedGuard = {
@@ -33,11 +35,12 @@ export type ConnectedGuard = {
 }
 
 /**
- * Listens to a guard's acknowledgements; whatever else it says ends the connection.
+ * Listens to a guard's acknowledgements and reports; whatever else it says ends the connection.
  * @param options.since what the guard has already
  * @param options.now the time in ms
  * @param options.newest the newest revocation that any guard can have
  * @param options.onAcknowledged hears of each acknowledgement that is new
+ * @param options.onSeen hears of each report
  */
 export function openGuardSocket(
   socket: WebSocket,
@@ -49,21 +52,26 @@ export function openGuardSocket(
     now: number
     newest: () => number
     onAcknowledged: (seq: number) => void
+    onSeen: (sids: string[]) => void
     onClose: (guard: ConnectedGuard) => void
   },
 ): ConnectedGuard {
-  const { address, agent, since, now, newest, onAcknowledged, onClose } = options
+  const { address, agent, since, now, newest, onAcknowledged, onSeen, onClose } = options
   const guard: ConnectedGuard = {
     ...{ id: randomBytes(6).toString('base64url'), address, agent, since: now, live: false },
     ...{ acknowledged: since, heardAt: performance.now(), messages: 0, waiters: new Set() },
     ...{ socket, wire },
   }
   socket.on('message', (data, binary) => {
-    const seq = binary ? undefined : readAck(data.toString())
+    const text = binary ? '' : data.toString()
+    const seen = readReport(text)
+    if (seen) guard.messages += REPORT_COUNTS
+    const seq = seen ? 0 : readAck(text)
     if (seq === undefined || seq > newest() || ++guard.messages > MAX_MESSAGES) {
       return dropGuard(guard, 1008, 'that is no acknowledgement')
     }
     guard.heardAt = performance.now()
+    if (seen) return onSeen(seen)
     if (seq <= guard.acknowledged) return
     guard.acknowledged = seq
     onAcknowledged(seq)

@@ -82,7 +82,11 @@ export async function openKeyRing(store: Store, seal: Seal, now: number): Promis
     jwks,
     verification: await publicKeys(jwks),
     everSigned: await publicKeys(all),
-    secrets: { tag: derive('secret tags'), successor: derive('successor tokens') },
+    secrets: {
+      tag: derive('secret tags'),
+      successor: derive('successor tokens'),
+      device: derive('device names'),
+    },
     cookies: [Buffer.from(derive('cookie signatures')).toString('base64url')],
   }
 }

@@ -4,6 +4,7 @@ import { MAX_TOKEN, revokeTokens } from '../revoke.ts'
 import { revokeInput } from '../v1.ts'
 import type { Caller } from './caller.ts'
 import { finishFlow, refreshTokens, startFlow } from './flow.ts'
+import { listTool, revokeOneTool, revokeOthersTool } from './own.ts'
 import { verifyRevocation, whoami } from './verify.ts'
 
 export type Tool = {
@@ -50,7 +51,24 @@ const tokensOutput = {
   expiresIn: z.number().int().describe('Seconds until the access token expires'),
 }
 
-/** The tools of the MCP endpoint. All but `whoami` are public: what they are given is the proof. */
+const listedSession = z.object({
+  sid: z.string(),
+  current: z.boolean().describe('Whether it is the session of this request'),
+  client: z.object({ id: z.string(), name: z.string() }),
+  device: z.object({ id: z.string(), name: z.string(), kind: z.string() }).optional(),
+  openedAt: z.string(),
+  lastSeen: z.string(),
+  address: z.string(),
+  place: z.string(),
+  scope: z.string(),
+  endedAt: z.string().optional(),
+  reason: z.string().optional(),
+})
+
+/**
+ * The tools of the MCP endpoint. What the first five are given is the proof; the others are for whoever sends a live token
+ * with the request.
+ */
 export const TOOLS: Tool[] = [
   tool({
     name: 'start_oauth_flow',
@@ -152,5 +170,44 @@ export const TOOLS: Tool[] = [
     }),
     annotations: { readOnlyHint: true, idempotentHint: true },
     run: whoami,
+  }),
+  tool({
+    name: 'list_oauth_sessions',
+    title: 'What is signed in',
+    description:
+      'Lists the sessions of the account that the bearer token of this request is of, in every app and on every ' +
+      'device: live ones first, then those that ended in the last 30 days. Needs a live token.',
+    input: z.strictObject({}),
+    output: z.object({ sessions: z.array(listedSession) }),
+    annotations: { readOnlyHint: true, idempotentHint: true },
+    run: listTool,
+  }),
+  tool({
+    name: 'revoke_oauth_session',
+    title: 'End one session',
+    description:
+      'Ends one session of the account that the bearer token of this request is of, by its `sid` from ' +
+      '`list_oauth_sessions`. Needs a live token.',
+    input: z.strictObject({
+      sid: z.string().min(1).max(64).describe('The `sid` of the session, from list_oauth_sessions'),
+    }),
+    output: z.object({ success: z.literal(true), message: z.string() }),
+    annotations: { destructiveHint: true, idempotentHint: true },
+    run: revokeOneTool,
+  }),
+  tool({
+    name: 'revoke_other_oauth_sessions',
+    title: 'End all other sessions',
+    description:
+      'Ends every session of the account but the one that the bearer token of this request is of, and signs its ' +
+      'other browsers out. Needs a live token.',
+    input: z.strictObject({}),
+    output: z.object({
+      success: z.literal(true),
+      ended: z.number().int().describe('How many sessions have ended'),
+      message: z.string(),
+    }),
+    annotations: { destructiveHint: true, idempotentHint: true },
+    run: revokeOthersTool,
   }),
 ]

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { hashSecret } from '../domain/secret.ts'
 import type { Seal } from '../keys/seal.ts'
-import type { RecordWrite, Store } from '../store/store.ts'
+import type { NewRecord } from '../store/deliveries.ts'
+import type { Store } from '../store/store.ts'
 
 /** The records that the codes in mailed links are kept in. */
 export const MAIL_CODE = 'MailCode'
@@ -10,8 +11,6 @@ export const MAIL_CODE = 'MailCode'
 export type MailCode =
   | { purpose: 'not-me'; sub: string; sid?: string; expiresAt: number }
   | { purpose: 'reset'; sub: string; expiresAt: number }
-
-type NewRecord = Omit<Extract<RecordWrite, { op: 'put' }>, 'op' | 'once' | 'uid' | 'sid'>
 
 const HOUR = 60 * 60 * 1000
 const LIFE = { 'not-me': 7 * 24 * HOUR, reset: HOUR }

@@ -19,13 +19,14 @@ export async function commitUnit(authority: Authority, ctx: KoaContextWithOIDC, 
     if (exchanged) completeExchange(authority, ctx, unit, address)
     else unit.open = undefined
     auditClients(authority, ctx, unit, address)
-    const { records, open, audit } = unit
+    const { records, open, device, audit } = unit
     const end = endingsOf(authority, ctx, unit, address)
     if (records.length === 0 && !open && !end && audit.length === 0) return
     const outcome = await authority.store.transact({
       kind: 'write',
       records,
       open,
+      device,
       end,
       audit,
       at: authority.now(),
@@ -118,6 +119,7 @@ function auditClients(authority: Authority, ctx: KoaContextWithOIDC, unit: Unit,
   if (!clientId) return
   if (route === 'registration' || route === 'client_update') {
     authority.origins.add((ctx.body as { redirect_uris?: string[] }).redirect_uris ?? [])
+    authority.notices.expectLogouts((ctx.body as { backchannel_logout_uri?: string }).backchannel_logout_uri)
   }
   const event = { at: authority.now(), actor: `client:${clientId}`, clientId, address }
   if (route === 'registration' && ctx.status === 201)

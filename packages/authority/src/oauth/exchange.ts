@@ -5,6 +5,7 @@ import { lifetimesOf } from '../domain/policy.ts'
 import { hashSecret, logoutTicket, refreshToken } from '../domain/secret.ts'
 import type { Session } from '../domain/session.ts'
 import { accessTokenClaims, issueTime } from './access-token.ts'
+import { deviceOf } from './device.ts'
 import { currentUnit, type Unit } from './unit.ts'
 import { usedFrom } from './used-from.ts'
 
@@ -56,7 +57,12 @@ export function openFromCode(authority: Authority) {
       refreshedAt: openedAt,
       usedFrom: usedFrom(authority, ctx.req),
     }
-    currentUnit().open = session
+    const unit = currentUnit()
+    unit.open = session
+    unit.device = await deviceOf(authority, ctx, session)
+    session.device = unit.device.id
+    // What the ID token will say: our session, not the library's.
+    code.sid = session.sid
     const facts = { jti, idx, iat, exp, resource, jkt }
     jwt.payload = accessTokenClaims(authority.config.issuer, session, facts)
   }

@@ -9,6 +9,7 @@ import { errorPage } from '../pages/error.ts'
 import { signInPage } from '../pages/sign-in.ts'
 import { attemptSignIn } from '../sign-in.ts'
 import { PASSWORD_ACR } from './acr.ts'
+import { rememberDevice } from './device.ts'
 import { newGrant } from './grant.ts'
 import { errors } from './library.ts'
 import { inUnit, type Unit } from './unit.ts'
@@ -138,6 +139,7 @@ async function login(here: Here) {
   const at = authority.now()
   const address = addressOf(req, authority.config.trustProxy)
   unit.audit.push({ event: 'signin.succeeded', at, actor: `account:${sub}`, sub, clientId, address })
+  rememberDevice(authority, req, res)
   const how = { amr: ['pwd'], acr: PASSWORD_ACR, ts: attempt.ts }
   return finish(here, { login: { accountId: sub, remember: true, ...how } })
 }

@@ -3,6 +3,7 @@ import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { Authority } from '../authority.ts'
 import type { Session } from '../domain/session.ts'
 import { PASSWORD_ACR } from './acr.ts'
+import { noteBrowser } from './device.ts'
 import { newGrant } from './grant.ts'
 import { errors, interactionPolicy } from './library.ts'
 import { readInUnit } from './unit.ts'
@@ -12,6 +13,13 @@ import { readInUnit } from './unit.ts'
  * the deployment's own is granted what it asks for, unless the person has to sign in first.
  */
 export async function loadGrant(authority: Authority, ctx: KoaContextWithOIDC, firstParty: Set<string>) {
+  const grant = await grantOf(authority, ctx, firstParty)
+  // This is the request of a browser; the one that exchanges the code is the app's.
+  if (grant) noteBrowser(authority, ctx.req, grant.jti)
+  return grant
+}
+
+async function grantOf(authority: Authority, ctx: KoaContextWithOIDC, firstParty: Set<string>) {
   const { client, provider, session, result } = ctx.oidc
   const made = result?.consent?.grantId
   // A page that was open while the person logged out elsewhere in this browser: they sign in first.

@@ -33,6 +33,7 @@ export function mountProvider(authority: Authority): MountedProvider {
       await commitUnit(authority, ctx as KoaContextWithOIDC, unit)
     })
   })
+  Object.assign(provider.Client.prototype, { backchannelLogout: async () => {} })
   provider.registerGrantType('refresh_token', refreshGrant(authority), ['refresh_token', 'scope', 'resource'])
   provider.on('server_error', (ctx, error) => {
     log.error({ path: ctx.path, error: error.message, stack: error.stack }, 'protocol error')
@@ -173,6 +174,8 @@ function features(authority: Authority): Configuration['features'] {
           : await signedOutPage()
       },
     },
+    // For the metadata alone: our outbox sends, also when a session ends elsewhere than in a browser.
+    backchannelLogout: { enabled: true },
     registration: { enabled: config.registration.open },
     registrationManagement: { enabled: config.registration.open },
     clientIdMetadataDocument: {

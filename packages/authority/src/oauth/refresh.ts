@@ -146,5 +146,6 @@ async function idToken(authority: Authority, ctx: KoaContextWithOIDC, session: S
   const token = new ctx.oidc.provider.IdToken(claims, { ctx })
   // The library shows the claims of this scope only; its types leave the property out.
   Object.assign(token, { scope })
+  token.set('sid', session.sid)
   return { id_token: await token.issue({ use: 'idtoken' }) }
 }

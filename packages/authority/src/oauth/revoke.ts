@@ -23,7 +23,7 @@ export async function revocationEndpoint(authority: Authority, req: IncomingMess
   const reason = reasonIn(form)
   const by = await presented(authority, token, client.clientId)
   if (!by) return sendJson(res, 200, { revoked: false, status: 'unknown_token' })
-  const outcome = await revoke(authority, by, `client:${client.clientId}`, address, reason)
+  const outcome = await revoke(authority, by, `client:${client.clientId}`, address, { reason })
   if (outcome.kind === 'refused') {
     throw new OAuthError(400, 'invalid_grant', 'the token was issued to another client')
   }

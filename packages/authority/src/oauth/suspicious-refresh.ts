@@ -39,6 +39,6 @@ export async function judgeRefresh(
   if (verdict === 'step-up')
     throw new errors.InteractionRequired('sign in again: send an authorization request with prompt=login')
   if (verdict === 'revoke')
-    await revoke(authority, { kind: 'session', sid }, 'rescind', address, 'suspicious_activity')
+    await revoke(authority, { kind: 'session', sid }, 'rescind', address, { reason: 'suspicious_activity' })
   return verdict
 }

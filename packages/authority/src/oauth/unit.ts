@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { AuditEvent } from '../domain/audit.ts'
+import type { SeenDevice } from '../domain/device.ts'
 import type { Session } from '../domain/session.ts'
 import { type AnswerOf, type Query, type RecordWrite, type Store, StoreUnavailable } from '../store/store.ts'
 
@@ -12,6 +13,8 @@ export type Unit = {
   /** What this request would read back of its own writes. */
   overlay: Map<string, Record<string, unknown> | null>
   open?: Session
+  /** The device that it is opened on. */
+  device?: SeenDevice
   /** Sessions that the protocol library wants ended: a code used twice, a logout at the authority itself. */
   ends: Set<string>
   audit: AuditEvent[]

@@ -3,6 +3,7 @@ import type { Device, SeenDevice } from '../domain/device.ts'
 import type { Reason } from '../domain/reason.ts'
 import type { LoggedRevocation, RevocationDecision, RevocationRequest } from '../domain/revocation.ts'
 import type { RefreshDecision, RefreshRequest, Session } from '../domain/session.ts'
+import type { DeliveryAnswers, DeliveryOutcomes, DeliveryQuery, DeliveryTransaction } from './deliveries.ts'
 
 /*
  * A decision crosses to the store as data, because the store may run in another thread. What it decides is in
@@ -79,6 +80,7 @@ export type Endings = { sids: string[]; reason: Reason; actor: string; address?:
 
 /** All that one request changes. It commits whole or not at all. */
 export type Transaction =
+  | DeliveryTransaction
   | {
       kind: 'write'
       records: RecordWrite[]
@@ -104,8 +106,8 @@ export type Transaction =
   | { kind: 'change-account'; account: AccountChange; audit: AuditEvent[]; at: number }
   /** Ends sessions that are over by themselves at `at` (ms), at most `limit` of them. */
   | { kind: 'time-out'; at: number; limit: number }
-  /** When APIs last saw sessions, in ms. */
-  | { kind: 'seen'; sessions: [sid: string, at: number][] }
+  /** Which sessions the APIs of these resources have seen by `at` (ms); what is none of theirs is left alone. */
+  | { kind: 'seen'; sids: string[]; resources: string[]; at: number }
   | { kind: 'rename-device'; sub: string; id: string; name: string; audit: AuditEvent }
   | { kind: 'add-account'; account: Account; audit: AuditEvent }
   | { kind: 'put-keys'; keys: StoredKey[]; retire: { kid: string; at: number }[]; audit?: AuditEvent }
@@ -133,7 +135,7 @@ export type ChangeOutcome = { kind: 'written' } | { kind: 'conflict'; model: str
 export type TimeOutOutcome = { revocations: LoggedRevocation[]; more: boolean }
 
 /** What a transaction answers, by its kind. */
-type Outcomes = {
+type Outcomes = DeliveryOutcomes & {
   write: WriteOutcome
   refresh: RefreshOutcome
   revoke: RevokeOutcome
@@ -154,6 +156,7 @@ export type LiveList = { list: number; until: number }
 export type AuditFilter = { event?: string; sub?: string; sid?: string; after?: number; limit: number }
 
 export type Query =
+  | DeliveryQuery
   | { kind: 'record'; model: string; id: string }
   | { kind: 'record-by-uid'; model: string; uid: string }
   | { kind: 'records'; model: string }
@@ -182,7 +185,7 @@ export type Query =
   | { kind: 'audit'; filter: AuditFilter }
 
 /** What a question is answered with, by its kind. */
-type Answers = {
+type Answers = DeliveryAnswers & {
   record: StoredRecord | undefined
   'record-by-uid': StoredRecord | undefined
   records: StoredRecord[]

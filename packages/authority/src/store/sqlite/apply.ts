@@ -44,7 +44,7 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
     case 'time-out':
       return timeOut(tables, policy, transaction)
     case 'seen':
-      for (const [sid, at] of transaction.sessions) tables.seeSession(sid, at)
+      see(tables, transaction)
       return { kind: 'written' }
     case 'rename-device': {
       const { sub, id, name, audit } = transaction
@@ -63,6 +63,18 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
       return { kind: 'written' }
     case 'reserve-indexes':
       return { first: reserve(tables, transaction) }
+    case 'queue-deliveries':
+    case 'settle-delivery':
+    case 'replay-deliveries':
+      return tables.changeDeliveries(transaction)
+  }
+}
+
+function see(tables: Tables, { sids, resources, at }: Extract<Transaction, { kind: 'seen' }>) {
+  for (const sid of sids) {
+    const session = tables.session(sid)
+    const theirs = session && resources.some((one) => Object.hasOwn(session.resources, one))
+    if (theirs && !session.ended) tables.seeSession(sid, at)
   }
 }
 

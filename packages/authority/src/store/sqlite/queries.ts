@@ -42,5 +42,10 @@ function ask(tables: Tables, query: Query): AnswerOf<Query> {
       return tables.listsAt(query.at)
     case 'audit':
       return tables.audit(query.filter)
+    case 'notify-cursor':
+    case 'deliveries':
+    case 'due-deliveries':
+    case 'mail-history':
+      return tables.askDeliveries(query)
   }
 }

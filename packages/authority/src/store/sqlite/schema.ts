@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { DELIVERIES_SCHEMA } from './deliveries.ts'
 
 /** Forward only: a released migration is never edited, the next one is appended. */
 const MIGRATIONS = [
@@ -100,6 +101,7 @@ const MIGRATIONS = [
   ALTER TABLE accounts ADD COLUMN review_since INTEGER;
   ALTER TABLE accounts ADD COLUMN deactivated_at INTEGER;
   `,
+  DELIVERIES_SCHEMA,
 ]
 
 /**

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { Policy } from '../../domain/policy.ts'
 import type { LiveList, StoredKey } from '../store.ts'
 import { openAccounts } from './accounts.ts'
+import { openDeliveries } from './deliveries.ts'
 import { openLog } from './log.ts'
 import { openRecords } from './records.ts'
 import { openSessions } from './sessions.ts'
@@ -15,6 +16,7 @@ export function openTables(db: DatabaseSync, policy: Policy) {
     ...openAccounts(db),
     ...openKeys(db),
     ...openLists(db),
+    ...openDeliveries(db),
   }
 }
 

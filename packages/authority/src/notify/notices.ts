@@ -1,0 +1,84 @@
+import type { Authority, Notices } from '../authority.ts'
+import type { DueDelivery } from '../store/deliveries.ts'
+import { anyWantsLogouts } from './clients.ts'
+import { createFollower } from './follow.ts'
+import { createMailer } from './mail.ts'
+import { createOutbox } from './outbox.ts'
+import { sendLogout, sendWebhook } from './send.ts'
+
+/** How often the log and the outbox are looked at even when nothing woke us, in ms. */
+const LOOK = 1_000
+/** Revocations that come within this time are looked at together, in ms. */
+const TOGETHER = 20
+
+type Counters = {
+  noticed(kind: string, result: string): void
+}
+
+/**
+ * Tells people and systems outside what happened: a follower of the audit log queues, an outbox sends. Nothing of it is
+ * on the way of a revocation, which neither waits for it nor can be undone by it.
+ */
+export async function startNotices(authority: Authority, metrics: Counters): Promise<Notices> {
+  const { config, store, log } = authority
+  const { webhooks, mail } = config
+  let wantsLogouts = await anyWantsLogouts(authority)
+  let stopped = false
+  const asleep = () => webhooks.length === 0 && !mail && !wantsLogouts
+  const follower = await createFollower(authority, { asleep, stopped: () => stopped })
+  const mailer = createMailer(config)
+  const settled = ({ kind }: DueDelivery, result: string) => metrics.noticed(kind, result)
+  const outbox = createOutbox(
+    authority,
+    { webhook: sendWebhook, backchannel_logout: sendLogout, mail: mailer.send },
+    settled,
+  )
+  let looking: Promise<void> | undefined
+  let again = false
+  let soon: NodeJS.Timeout | undefined
+
+  async function look() {
+    while (again && !stopped) {
+      again = false
+      try {
+        await follower.follow()
+      } catch (error) {
+        log.warn({ error: (error as Error).message }, 'the audit log could not be followed')
+      }
+      await outbox.pump()
+    }
+  }
+  function wake() {
+    again = true
+    looking ??= look().finally(() => {
+      looking = undefined
+      if (again && !stopped) wake()
+    })
+  }
+  const timer = setInterval(wake, LOOK)
+  timer.unref()
+  store.onRevocation(() => {
+    if (asleep() || stopped) return
+    soon ??= setTimeout(() => {
+      soon = undefined
+      wake()
+    }, TOGETHER)
+  })
+  store.onOutsideChange(wake)
+  wake()
+  return {
+    expectLogouts(uri) {
+      if (uri !== undefined) wantsLogouts = true
+    },
+    dropped: (what) => metrics.noticed('mail', `dropped_${what}`),
+    async stop() {
+      stopped = true
+      clearInterval(timer)
+      clearTimeout(soon)
+      await looking
+      await outbox.stop()
+      mailer.close()
+      await follower.rest().catch(() => {})
+    },
+  }
+}
