@@ -38,11 +38,10 @@ export async function verifyPassword(password: string, hashed: string): Promise<
 /** What an unknown account's password is checked against, so that it takes as long as a known one's. */
 const decoy = hashPassword(randomBytes(16).toString('hex'))
 
-/** The account that this e-mail and password open, or nothing; both take the same time. */
-export async function signIn(store: Store, email: string, password: string): Promise<Account | undefined> {
-  const account = await store.read({ kind: 'account', email })
+/** Whether a password is an account's; it takes as long when there is no account. */
+export async function knowsPassword(account: Account | undefined, password: string): Promise<boolean> {
   const right = await verifyPassword(password.slice(0, MAX_PASSWORD), account?.password ?? (await decoy))
-  return right ? account : undefined
+  return right && account !== undefined
 }
 
 /**
@@ -57,9 +56,7 @@ export async function addAccount(
   now: number,
 ): Promise<Account> {
   checkPassword(password)
-  if (!/^[^\s@]{1,64}@[^\s@]{1,189}$/.test(email)) {
-    throw new RescindError('VALIDATION_ERROR', 'That is not an e-mail address.')
-  }
+  checkEmail(email)
   const account = { sub: randomUUID(), email, name, password: await hashPassword(password), createdAt: now }
   const audit = { event: 'account.created' as const, at: now, actor, sub: account.sub }
   const outcome = await store.transact({ kind: 'add-account', account, audit })
@@ -97,5 +94,12 @@ export function checkPassword(password: string) {
       'VALIDATION_ERROR',
       `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`,
     )
+  }
+}
+
+/** @throws RescindError VALIDATION_ERROR */
+export function checkEmail(email: string) {
+  if (!/^[^\s@]{1,64}@[^\s@]{1,189}$/.test(email)) {
+    throw new RescindError('VALIDATION_ERROR', 'That is not an e-mail address.')
   }
 }

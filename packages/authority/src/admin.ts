@@ -29,7 +29,7 @@ export function signAdminToken(ring: KeyRing, issuer: string, actor: string, now
  * The administrator that a request comes from.
  * @throws RescindError AUTHENTICATION_FAILED, ACCESS_DENIED
  */
-async function administrator(authority: Authority, req: IncomingMessage): Promise<string> {
+export async function administrator(authority: Authority, req: IncomingMessage): Promise<string> {
   const claims = await authenticate(authority, req, `${authority.config.issuer}/v1/admin`)
   if (!claims) throw authenticationFailed()
   if (!claims.scope.includes(ADMIN_SCOPE))

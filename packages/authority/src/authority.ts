@@ -5,10 +5,12 @@ import type { Provider } from 'oidc-provider'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import type { LoggedRevocation } from './domain/ending.ts'
+import type { Failures } from './failures.ts'
 import type { CutOffMarks } from './feed/cut-off-marks.ts'
 import type { Feed } from './feed/feed.ts'
 import type { Indexes } from './feed/indexes.ts'
 import type { StatusLists } from './feed/status-list.ts'
+import type { Hooks } from './hooks.ts'
 import type { KeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
 import type { LastSeen } from './last-seen.ts'
@@ -76,6 +78,10 @@ export type Authority = {
   /** When APIs last saw sessions. */
   lastSeen: LastSeen
   limits: Limits
+  /** Failed sign-ins, by account. */
+  failures: Failures
+  /** The deployment's own rules. */
+  hooks: Hooks
   /** Says where an address is, if the deployment has something that knows. */
   locate?: Locate
   /** What is told to people and systems outside. */

@@ -2,6 +2,7 @@
 import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import { addAccount, setPassword } from './accounts.ts'
+import { type AccountCommand, accountCommand, isAccountCommand } from './accounts-command.ts'
 import { signAdminToken } from './admin.ts'
 import { ConfigError, readConfig } from './config.ts'
 import { type AuditRecord, CHAIN_START, verifyChain } from './domain/audit.ts'
@@ -20,6 +21,12 @@ const USAGE = `Usage: rescind COMMAND [options]
   accounts add EMAIL [--name N]    add an account (asks for a password, or reads it from a pipe)
   accounts list                    list the accounts
   accounts set-password EMAIL      set an account's password
+  accounts compromise EMAIL|SUB --reason TEXT
+                                   end all its sessions; a new password has to be set through a mailed link
+  accounts review                  list the accounts that somebody should have a look at
+  accounts reviewed EMAIL|SUB      take one off that list
+  accounts deactivate|reactivate EMAIL|SUB --reason TEXT
+                                   end all its sessions and let nobody sign in, or let them again
   keys list                        list the signing keys
   keys rotate                      sign with a new key from now on; a running authority picks it up
   audit show [--event E] [--sub S] [--sid S] [--limit N]
@@ -41,6 +48,7 @@ const OPTIONS = {
   host: { type: 'string' },
   issuer: { type: 'string' },
   name: { type: 'string' },
+  reason: { type: 'string' },
   event: { type: 'string' },
   sub: { type: 'string' },
   sid: { type: 'string' },
@@ -63,6 +71,7 @@ async function run(args: string[]): Promise<void> {
   const [command = '', action = '', operand] = positionals
   if (values.version) return print('0.1.0')
   if (values.help || command === 'help') return print(USAGE)
+  if (command === 'accounts' && isAccountCommand(action)) return account(values, action, operand)
   switch (`${command} ${action}`.trim()) {
     case 'serve':
       return serve(values)
@@ -121,6 +130,12 @@ async function run(args: string[]): Promise<void> {
         command ? `There is no command "${`${command} ${action}`.trim()}".` : 'Name a command.',
       )
   }
+}
+
+function account(values: Options, action: AccountCommand, operand: string | undefined) {
+  const who = action === 'review' ? '' : need(operand, `accounts ${action} EMAIL`)
+  const given = { who, reason: values.reason, actor: actor() }
+  return withStore(values, async (store) => print(await accountCommand(action, store, given)))
 }
 
 function parse(args: string[]): { values: Options; positionals: string[] } {

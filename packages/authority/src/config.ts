@@ -71,6 +71,23 @@ const schema = z.strictObject({
     })
     .prefault({}),
   revocation: z.strictObject({ cascade: z.enum(['token', 'session']).default('token') }).prefault({}),
+  /** Rules about what is suspicious; each can be switched off with `false`. */
+  suspicion: z
+    .strictObject({
+      /** A refresh token that two devices use within its grace window ends its session. */
+      impossibleReuse: z.boolean().default(true),
+      /** A sign-in after so many failures within so many minutes, from two networks, is no recent one. */
+      guessing: z
+        .union([
+          z.literal(false),
+          z.strictObject({
+            failures: z.number().int().min(2).max(100).default(10),
+            minutes: z.number().int().min(1).max(60).default(10),
+          }),
+        ])
+        .prefault({}),
+    })
+    .prefault({}),
   /** Serves Prometheus metrics on a port of their own. */
   metrics: z
     .strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.number().int().min(0).max(65_535) })
@@ -187,6 +204,7 @@ function policyOf(config: z.infer<typeof schema>): Policy {
     sessionAbsolute: config.sessions.absoluteSeconds * 1000,
     cascade: config.revocation.cascade,
     maxSessions: config.sessions.maxPerAccount,
+    impossibleReuse: config.suspicion.impossibleReuse,
     clients: Object.fromEntries(config.clients.map((client) => [client.client_id, ownLifetimes(client)])),
   }
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
 import { describe, it } from 'node:test'
+import { networkOf } from './domain/network.ts'
 import { RescindError } from './errors.ts'
-import { addressOf, networkOf } from './http/address.ts'
+import { addressOf } from './http/address.ts'
 import { createBudget, createLimits } from './limits.ts'
 
 describe('a budget', () => {

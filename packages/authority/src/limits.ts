@@ -1,5 +1,5 @@
+import { networkOf } from './domain/network.ts'
 import { RescindError } from './errors.ts'
-import { networkOf } from './http/address.ts'
 
 /** A budget for each key (an address, an account): `burst` at once, then one more every `refillMs`. */
 export type Budget = {
@@ -15,6 +15,17 @@ export type Limits = {
   /** Failed sign-ins from one address, and on one account. */
   signInAddress: Budget
   signInAccount: Budget
+  /** Failed sign-ins on one account from one network that it has been used from before. */
+  signInKnown: Budget
+  /** Wrong current passwords, by session. */
+  currentPassword: Budget
+  /** New e-mails for one account: each answer says whether one is taken. */
+  emailChange: Budget
+  /** Links that somebody who forgot their password asks for, from one address; mails with links to one account. */
+  forgotAddress: Budget
+  resetMails: Budget
+  /** Mailed links that are not good, from one address. */
+  badLink: Budget
   /** Refused revocations from one address: a genuine one costs nothing, so logging out stays possible. */
   badRevocation: Budget
   /** Authorization requests from one address: each leaves a record for a while. */
@@ -83,6 +94,12 @@ export function createLimits(now: () => number): Limits {
   return {
     signInAddress: byNetwork(createBudget(30, 2_000, now)),
     signInAccount: createBudget(20, 60_000, now),
+    signInKnown: createBudget(10, 60_000, now),
+    currentPassword: createBudget(10, 60_000, now),
+    emailChange: createBudget(5, 60 * 60_000, now),
+    forgotAddress: byNetwork(createBudget(10, 60_000, now)),
+    resetMails: createBudget(3, 20 * 60_000, now),
+    badLink: byNetwork(createBudget(20, 10_000, now)),
     badRevocation: byNetwork(createBudget(60, 1_000, now)),
     authorization: byNetwork(createBudget(600, 500, now)),
     registration: byNetwork(createBudget(20, 30_000, now)),

@@ -11,12 +11,14 @@ import type { Config } from './config.ts'
 import { longestToken } from './domain/policy.ts'
 import type { LoggedRevocation } from './domain/revocation.ts'
 import { createEvents } from './events.ts'
+import { createFailures } from './failures.ts'
 import { createCutOffMarks } from './feed/cut-off-marks.ts'
 import { createFeed } from './feed/feed.ts'
 import { createIndexes } from './feed/indexes.ts'
 import { stillMatters, toRecord } from './feed/record.ts'
 import { createStatusLists } from './feed/status-list.ts'
 import { upgradeEndpoint } from './feed/upgrade.ts'
+import type { Hooks } from './hooks.ts'
 import { openKeyRing } from './keys/ring.ts'
 import { createSeal, masterKey, type Seal } from './keys/seal.ts'
 import { createLastSeen } from './last-seen.ts'
@@ -68,18 +70,19 @@ function withBuiltIns(config: Config): Config {
 /**
  * Starts an authority and resolves once it answers.
  * @param options.now the time in ms; for tests that move the clock
+ * @param options.hooks rules of the deployment's own about what is suspicious
  * @param options.locate says where an IP address is; it is waited for 200 ms at most
  * @throws StoreUnavailable, or the system's error when the port is taken; nothing is left running
  */
 export async function startAuthority(
   given: Config,
-  options: { now?: () => number; locate?: Locate } = {},
+  options: { now?: () => number; locate?: Locate; hooks?: Hooks } = {},
 ): Promise<RunningAuthority> {
   const now = options.now ?? Date.now
   const config = withBuiltIns(given)
   const { store, seal } = await openData(config, { exclusive: true })
   try {
-    return await startOn(config, store, seal, now, options.locate)
+    return await startOn(config, store, seal, now, options)
   } catch (error) {
     await store.close()
     throw error
@@ -91,13 +94,14 @@ async function startOn(
   store: Store,
   seal: Seal,
   now: () => number,
-  locate?: Locate,
+  options: { locate?: Locate; hooks?: Hooks },
 ): Promise<RunningAuthority> {
   const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
   const metrics = createMetrics(() => authority.feed.guards().length)
   const { authority, rotate } = await assemble(config, store, seal, now, log, metrics)
+  authority.hooks = options.hooks ?? {}
   const { view, feed, indexes } = authority
-  authority.locate = locate
+  authority.locate = options.locate
 
   store.onRevocation((revocation) => {
     apply(authority, revocation)
@@ -161,6 +165,7 @@ async function assemble(
     cutOffMarks,
     statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.seq) }),
     limits: createLimits(now),
+    failures: createFailures(now),
     origins: createOrigins(),
     provider: () => mounted,
   }) as unknown as Authority

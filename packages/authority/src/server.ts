@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { emailEndpoint, passwordEndpoint } from './account-endpoints.ts'
 import { adminGuards } from './admin.ts'
+import { compromiseEndpoint } from './admin-accounts.ts'
 import type { Authority, Origins } from './authority.ts'
 import { RescindError } from './errors.ts'
 import { LIST_TTL } from './feed/status-list.ts'
 import { addressOf } from './http/address.ts'
 import { declaredTooLong, tooLarge } from './http/body.ts'
 import { asRescindError, sendError, sendHtml, sendJson } from './http/respond.ts'
+import { forgotEndpoint, notMeEndpoint, resetEndpoint } from './mailed-links.ts'
 import { CODE_PATH } from './mcp/flow.ts'
 import { createMcpEndpoint } from './mcp/http.ts'
 import { OAuthError } from './oauth/client-auth.ts'
@@ -59,6 +62,8 @@ export function createListener(authority: Authority): RequestListener {
     const list = /^\/status-lists\/(\d{1,9})$/.exec(url.pathname)?.[1]
     if (list && /^(GET|HEAD)$/.test(`${req.method}`))
       return sendStatusList(authority, req, res, url, Number(list))
+    const compromised = /^\/v1\/admin\/accounts\/([\w-]{1,64})\/compromise$/.exec(url.pathname)?.[1]
+    if (compromised && req.method === 'POST') return compromiseEndpoint(authority, req, res, compromised)
     const step = /^\/interaction\/([\w-]{1,64})(?:\/(login|consent|cancel))?$/.exec(url.pathname)
     if (step && (req.method === 'GET' ? !step[2] : req.method === 'POST' && step[2])) {
       return interactionEndpoint(authority, req, res, step.slice(1))
@@ -109,6 +114,10 @@ function createRoutes(authority: Authority): Map<string, Route> {
   const mcp = createMcpEndpoint(authority)
   const post = (serve: Endpoint): Route => ({ methods: ['POST'], serve })
   const get = (serve: Endpoint): Route => ({ methods: ['GET', 'HEAD'], serve })
+  const page = (serve: typeof forgotEndpoint): Route => ({
+    methods: ['GET', 'HEAD', 'POST'],
+    serve: (req, res, url) => serve(authority, req, res, url),
+  })
   const asset = (type: string, text: string) =>
     get((_req, res) => {
       res.writeHead(200, { 'content-type': type, 'cache-control': 'public, max-age=300' }).end(text)
@@ -116,6 +125,8 @@ function createRoutes(authority: Authority): Map<string, Route> {
   const routes = new Map<string, Route>([
     ['/v1/revoke', post((req, res) => revokeEndpoint(authority, req, res))],
     ['/v1/session', get((req, res) => sessionEndpoint(authority, req, res))],
+    ['/v1/account/password', post((req, res) => passwordEndpoint(authority, req, res))],
+    ['/v1/account/email', post((req, res) => emailEndpoint(authority, req, res))],
     ['/v1/events', { methods: ['GET'], serve: (req, res) => authority.events.endpoint(req, res) }],
     [ROUTES.revocation, post((req, res) => revocationEndpoint(authority, req, res))],
     [ROUTES.introspection, post((req, res) => introspectionEndpoint(authority, req, res))],
@@ -124,6 +135,9 @@ function createRoutes(authority: Authority): Map<string, Route> {
       { methods: ['GET', 'POST'], serve: (req, res) => userinfoEndpoint(authority, req, res) },
     ],
     ['/v1/admin/guards', get((req, res) => adminGuards(authority, req, res))],
+    ['/forgot', page(forgotEndpoint)],
+    ['/reset', page(resetEndpoint)],
+    ['/not-me', page(notMeEndpoint)],
     ['/status-lists', get((_req, res) => sendAggregation(authority, res))],
     ['/feed', get((_req, res) => upgradeRequired(res))],
     ['/mcp', { methods: ['POST', 'GET', 'DELETE'], serve: mcp.endpoint }],
@@ -228,11 +242,11 @@ async function notFound(req: IncomingMessage, res: ServerResponse) {
   sendHtml(res, 404, await errorPage({ title: 'Nothing here', message: error.message }))
 }
 
+/** Where people send forms. */
+const FORMS = /^\/(interaction\/|forgot|reset|not-me)/
+
 function wantsPage(req: IncomingMessage): boolean {
-  return (
-    (req.method === 'GET' || req.url?.startsWith('/interaction/') === true) &&
-    /text\/html/.test(req.headers.accept ?? '')
-  )
+  return (req.method === 'GET' || FORMS.test(req.url ?? '')) && /text\/html/.test(req.headers.accept ?? '')
 }
 
 async function fail(

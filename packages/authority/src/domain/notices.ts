@@ -31,6 +31,7 @@ export type MailKind =
   | 'token_reuse'
   | 'password_changed'
   | 'email_changed'
+  | 'suspicious_signin'
   | 'compromised'
   | 'reset'
 
@@ -53,6 +54,7 @@ const BY_EVENT: Partial<Record<AuditEvent['event'], Caused>> = {
   'account.reset_requested': { mail: 'reset' },
   'device.added': { type: 'device.added', mail: 'new_device' },
   'signin.failed': { type: 'signin.failed' },
+  'signin.suspicious': { mail: 'suspicious_signin' },
   'client.registered': { type: 'client.registered' },
   'client.removed': { type: 'client.removed' },
   'keys.rotated': { type: 'keys.rotated' },

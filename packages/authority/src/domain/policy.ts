@@ -14,6 +14,8 @@ export type Policy = {
   maxLiveAccessTokens: number
   /** Live sessions that one account may have; one more ends the one that was unused for the longest. */
   maxSessions: number
+  /** Whether a refresh token that two devices use within the grace window ends its session. */
+  impossibleReuse: boolean
   /** Clients that have lifetimes of their own. */
   clients: Record<string, Partial<Lifetimes>>
 }
@@ -46,5 +48,6 @@ export const DEFAULT_POLICY: Policy = {
   cascade: 'token',
   maxLiveAccessTokens: 64,
   maxSessions: 100,
+  impossibleReuse: true,
   clients: {},
 }

@@ -1,6 +1,7 @@
 import { lifetimesOf, type Policy } from './policy.ts'
 import type { Reason } from './reason.ts'
 import { sameHash } from './secret.ts'
+import { impossibleReuse, type UsedFrom } from './suspicion.ts'
 
 /** How far a guard's clock may run behind ours, in ms: so long a token may be accepted after it expired. */
 export const CLOCK_SKEW = 5_000
@@ -55,6 +56,8 @@ export type Session = {
   tokens: IssuedToken[]
   /** When it was last refreshed, in ms. */
   refreshedAt: number
+  /** From where its client opened or last refreshed it. */
+  usedFrom?: UsedFrom
   /** When an API last saw it, in ms, as far as guards have said. */
   lastSeen?: number
   ended?: Ending
@@ -103,6 +106,7 @@ export type RefreshRequest = {
   jkt?: string
   scope?: string
   resource?: string
+  from?: UsedFrom
   /** What becomes the session's state if the token is live. */
   successor: { hash: string; salt: string }
   token: IssuedToken
@@ -114,6 +118,8 @@ export type RefreshDecision =
   | { kind: 'repeated'; session: Session; salt: string }
   /** A token that was used up came back: its session has to end. */
   | { kind: 'reused'; session: Session }
+  /** The answer is asked for again by somebody else: its session has to end. */
+  | { kind: 'suspicious'; session: Session }
   | {
       kind: 'refused'
       why: 'unknown' | 'ended' | 'revoked' | 'expired' | 'client' | 'dpop' | 'scope' | 'resource' | 'busy'
@@ -140,6 +146,8 @@ export function decideRefresh(
   const known = presentedBefore(refresh, request, policy, now)
   if (known === 'unknown') return { kind: 'refused', why: 'unknown' }
   if (known === 'used') return { kind: 'reused', session }
+  if (known === 'repeat' && policy.impossibleReuse && impossibleReuse(session.usedFrom, request.from))
+    return { kind: 'suspicious', session }
   if (outlived(session, policy, now)) return { kind: 'refused', why: 'expired' }
 
   const resource = request.resource ?? session.resource
@@ -161,7 +169,8 @@ export function decideRefresh(
     hash: request.successor.hash,
     previous: { hash: refresh.hash, salt: request.successor.salt, at: now },
   }
-  return { kind: 'rotated', session: { ...session, tokens, refresh: rotated, refreshedAt: now } }
+  const used = request.from ? { usedFrom: request.from } : {}
+  return { kind: 'rotated', session: { ...session, tokens, refresh: rotated, refreshedAt: now, ...used } }
 }
 
 /** What we know of a refresh token that carries our tag. */

@@ -12,8 +12,8 @@ export type MailCode =
   | { purpose: 'not-me'; sub: string; sid?: string; expiresAt: number }
   | { purpose: 'reset'; sub: string; expiresAt: number }
 
-const DAY = 24 * 60 * 60 * 1000
-const LIFE = { 'not-me': 7 * DAY, reset: DAY }
+const HOUR = 60 * 60 * 1000
+const LIFE = { 'not-me': 7 * 24 * HOUR, reset: HOUR }
 
 /** A code for a link that is mailed: 256 random bits in base64url. Only its hash is stored. */
 export function createMailCode(): string {
@@ -21,7 +21,7 @@ export function createMailCode(): string {
 }
 
 /**
- * The record that makes `code` good for one use, 7 days long, or a day for a reset. Whoever takes the code consumes the
+ * The record that makes `code` good for one use, 7 days long, or an hour for a reset. Whoever takes the code consumes the
  * record in the transaction that does what it is for.
  * @param now the time in ms
  */
@@ -40,17 +40,18 @@ export function mailCodeRecord(
 /**
  * What a presented code is good for; nothing for one that is unknown, used or expired.
  * @param now the time in ms
- * @returns also the record's id, for consuming it: `{ op: 'consume', model: MAIL_CODE, id, at }`
+ * @returns also the record's id, for consuming it: `{ op: 'consume', model: MAIL_CODE, id, at }`, and when it was made
  */
 export async function readMailCode(
   store: Store,
   seal: Seal,
   code: string,
   now: number,
-): Promise<(MailCode & { id: string }) | undefined> {
+): Promise<(MailCode & { id: string; issuedAt: number }) | undefined> {
   const id = hashSecret(code)
   const stored = await store.read({ kind: 'record', model: MAIL_CODE, id })
   if (!stored || stored.consumed !== undefined) return undefined
   const known = JSON.parse(seal.open(stored.payload, `${MAIL_CODE}:${id}`)) as MailCode
-  return known.expiresAt > now ? { ...known, id } : undefined
+  if (known.expiresAt <= now) return undefined
+  return { ...known, id, issuedAt: known.expiresAt - LIFE[known.purpose] }
 }

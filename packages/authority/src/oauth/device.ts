@@ -53,6 +53,12 @@ function cookieIn(authority: Authority, req: IncomingMessage): string | undefine
   return undefined
 }
 
+/** The id that a device of an account has, when it comes in a browser that somebody has signed in with. */
+export function deviceShown(authority: Authority, req: IncomingMessage, sub: string): string | undefined {
+  const cookie = cookieIn(authority, req)
+  return cookie === undefined ? undefined : deviceId(sub, ['cookie', cookie], authority.ring().secrets)
+}
+
 /** Notes, in the request's unit, in which browser a grant was made. */
 export function noteBrowser(authority: Authority, req: IncomingMessage, grantId: string): void {
   const { seal, now, config } = authority

@@ -7,6 +7,7 @@ import type { Session } from '../domain/session.ts'
 import { accessTokenClaims, issueTime } from './access-token.ts'
 import { deviceOf } from './device.ts'
 import { currentUnit, type Unit } from './unit.ts'
+import { usedFrom } from './used-from.ts'
 
 type JwtParts = { payload: Record<string, unknown> }
 type IssuedAccessToken = {
@@ -54,6 +55,7 @@ export function openFromCode(authority: Authority) {
       ticketHash: '',
       tokens: [{ jti, idx, exp }],
       refreshedAt: openedAt,
+      usedFrom: usedFrom(authority, ctx.req),
     }
     const unit = currentUnit()
     unit.open = session

@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { signIn } from '../accounts.ts'
 import type { Authority } from '../authority.ts'
-import { RescindError } from '../errors.ts'
 import { addressOf } from '../http/address.ts'
 import { readForm } from '../http/body.ts'
+import { refuseForeignForm } from '../http/own-form.ts'
 import { sendHtml } from '../http/respond.ts'
 import { consentPage } from '../pages/consent.ts'
 import { errorPage } from '../pages/error.ts'
 import { signInPage } from '../pages/sign-in.ts'
+import { attemptSignIn } from '../sign-in.ts'
+import { PASSWORD_ACR } from './acr.ts'
 import { rememberDevice } from './device.ts'
 import { newGrant } from './grant.ts'
 import { errors } from './library.ts'
@@ -17,8 +18,6 @@ import { inUnit, type Unit } from './unit.ts'
  * The steps that a person takes in the browser: sign in, allow. Plain forms; each step is kept by the protocol
  * library under a cookie that only this browser has, and its result is committed before the browser goes on.
  */
-
-const WRONG = 'That e-mail and password do not match. Check them and try again.'
 
 /** Serves `/interaction/{uid}` and its forms. */
 export async function interactionEndpoint(
@@ -42,7 +41,7 @@ export async function interactionEndpoint(
     const clientName = client?.clientName ?? `${interaction.params.client_id}`
     const here = { authority, req, res, unit, uid: uid as string, interaction, clientName, client }
     if (req.method === 'GET') return show(here)
-    refuseForeignForm(authority, req)
+    refuseForeignForm(authority.config.issuer, req)
     if (step === 'login') return login(here)
     if (step === 'consent') return consent(here)
     return finish(here, { error: 'access_denied', error_description: 'the person did not go on' })
@@ -59,15 +58,6 @@ type Here = {
   interaction: Awaited<ReturnType<Provider['interactionDetails']>>
   clientName: string
   client: Awaited<ReturnType<Provider['Client']['find']>>
-}
-
-/** A form that another site submits carries that site's origin; the cookie alone would not tell. */
-function refuseForeignForm({ config }: Authority, req: IncomingMessage) {
-  const { origin } = req.headers
-  const site = req.headers['sec-fetch-site']
-  if ((origin !== undefined && origin !== config.issuer) || (site !== undefined && site !== 'same-origin')) {
-    throw new RescindError('ACCESS_DENIED', 'This form has to be sent from its own page.')
-  }
 }
 
 async function show({ authority, res, uid, interaction, clientName, client }: Here) {
@@ -130,8 +120,6 @@ function describe(scope: string, ofResource: Record<string, string> | undefined)
 
 async function login(here: Here) {
   const { authority, req, res, unit, uid, clientName } = here
-  const { store, limits, config } = authority
-  const address = addressOf(req, config.trustProxy)
   const form = await readForm(req)
   const email = (form.get('email') ?? '').trim().slice(0, 254)
   const refuse = async (status: number, error: string) => {
@@ -139,30 +127,21 @@ async function login(here: Here) {
     const cancelAction = `/interaction/${uid}/cancel`
     sendHtml(res, status, await signInPage({ action, cancelAction, clientName, email, error }))
   }
-  try {
-    limits.signInAddress.spend(address)
-    limits.signInAccount.spend(email.toLowerCase())
-  } catch (error) {
-    if (!(error instanceof RescindError)) throw error
-    res.setHeader('retry-after', String(error.retryAfter ?? 1))
-    return refuse(429, error.message)
+  const clientId = here.client?.clientId
+  const attempt = await attemptSignIn(authority, req, {
+    ...{ email, password: form.get('password') ?? '', clientId },
+  })
+  if (attempt.kind === 'refused') {
+    if (attempt.retryAfter !== undefined) res.setHeader('retry-after', String(attempt.retryAfter))
+    return refuse(attempt.status, attempt.message)
   }
-  const account = await signIn(store, email, form.get('password') ?? '')
+  const { sub } = attempt.account
   const at = authority.now()
-  const who = { at, actor: 'anonymous', sub: account?.sub, clientId: here.client?.clientId, address }
-  if (!account) {
-    const known = await store.read({ kind: 'account', email })
-    const audit = [{ ...who, event: 'signin.failed' as const, sub: known?.sub }]
-    await store.transact({ kind: 'write', records: [], audit, at })
-    return refuse(401, WRONG)
-  }
-  limits.signInAddress.refund(address)
-  limits.signInAccount.refund(email.toLowerCase())
-  unit.audit.push({ ...who, event: 'signin.succeeded', actor: `account:${account.sub}` })
-  rememberDevice(authority, req, here.res)
-  // Not in the second in which every sign-in before was called off.
-  const ts = Math.max(Math.floor(at / 1000), Math.ceil((account.validAfter ?? 0) / 1000))
-  return finish(here, { login: { accountId: account.sub, amr: ['pwd'], remember: true, ts } })
+  const address = addressOf(req, authority.config.trustProxy)
+  unit.audit.push({ event: 'signin.succeeded', at, actor: `account:${sub}`, sub, clientId, address })
+  rememberDevice(authority, req, res)
+  const how = { amr: ['pwd'], acr: PASSWORD_ACR, ts: attempt.ts }
+  return finish(here, { login: { accountId: sub, remember: true, ...how } })
 }
 
 async function consent(here: Here) {

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { Authority } from '../authority.ts'
+import type { Session } from '../domain/session.ts'
+import { PASSWORD_ACR } from './acr.ts'
 import { noteBrowser } from './device.ts'
 import { newGrant } from './grant.ts'
-import { interactionPolicy } from './library.ts'
+import { errors, interactionPolicy } from './library.ts'
 import { readInUnit } from './unit.ts'
 
 /**
@@ -44,6 +46,7 @@ async function grantOf(authority: Authority, ctx: KoaContextWithOIDC, firstParty
 export function promptPolicy(authority: Authority) {
   const { base, Check } = interactionPolicy
   const prompts = base()
+  addStepUp(authority, prompts)
   prompts.get('login')?.checks.add(
     new Check(
       'session_ended',
@@ -63,6 +66,38 @@ export function promptPolicy(authority: Authority) {
   return prompts
 }
 
+type Prompts = ReturnType<typeof interactionPolicy.base>
+
+/**
+ * What an API's challenge makes a client ask for (RFC 9470 §4): a sign-in that is recent by our clock, and not by the
+ * library's, or one of a kind. Nobody walks through on an old sign-in of the browser.
+ */
+function addStepUp({ now }: Authority, prompts: Prompts) {
+  const { Check } = interactionPolicy
+  const ask = (name: string, needed: (ctx: KoaContextWithOIDC) => boolean) =>
+    prompts.get('login')?.checks.add(
+      new Check(name, 'a fresh sign-in is asked for', 'login_required', (ctx) => {
+        const { session, result } = ctx.oidc
+        return session?.accountId && !result?.login && needed(ctx)
+          ? Check.REQUEST_PROMPT
+          : Check.NO_NEED_TO_PROMPT
+      }),
+    )
+  ask('max_age_passed', ({ oidc: { params, session } }) => {
+    const maxAge = params?.max_age
+    return maxAge !== undefined && now() / 1000 - (session?.loginTs ?? 0) > Number(maxAge)
+  })
+  ask('acr_values', ({ oidc: { params } }) => params?.acr_values !== undefined)
+  prompts.get('login')?.checks.add(
+    new Check('acr_unknown', 'none of the requested acr_values can be met', ({ oidc: { params } }) => {
+      const asked = params?.acr_values
+      if (typeof asked === 'string' && !asked.split(' ').includes(PASSWORD_ACR))
+        throw new errors.UnmetAuthenticationRequirements('none of the requested acr_values can be met')
+      return Check.NO_NEED_TO_PROMPT
+    }),
+  )
+}
+
 /** So many of a browser's sessions are looked at, the newest first. */
 const LOOK_BACK = 200
 
@@ -74,5 +109,7 @@ async function endedHere({ store }: Authority, { oidc }: KoaContextWithOIDC): Pr
   const { validAfter = 0, validBrowser } = account || {}
   if (loginTs * 1000 < validAfter && browser !== validBrowser) return true
   const sessions = await readInUnit(store, { kind: 'browser-sessions', browser, limit: LOOK_BACK })
-  return sessions.some((session) => session.ended !== undefined)
+  // The browser that a password was changed in stays signed in, whatever else ended there with it.
+  const stays = ({ ended }: Session) => ended?.reason === 'password_change' && browser === validBrowser
+  return sessions.some((session) => session.ended !== undefined && !stays(session))
 }

@@ -6,6 +6,7 @@ import { lifetimesOf, longestToken } from '../domain/policy.ts'
 import { PAGE_HEADERS } from '../http/respond.ts'
 import { errorPage } from '../pages/error.ts'
 import { confirmSignOutPage, signedOutPage, stayedPage } from '../pages/signed-out.ts'
+import { PASSWORD_ACR } from './acr.ts'
 import { createAdapter } from './adapter.ts'
 import { commitUnit } from './commit.ts'
 import { openFromCode } from './exchange.ts'
@@ -74,6 +75,7 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
     },
     enabledJWA: { idTokenSigningAlgValues: ['EdDSA'] },
     responseTypes: ['code'],
+    acrValues: [PASSWORD_ACR],
     allowOmittingSingleRegisteredRedirectUri: false,
     pkce: { required: () => true },
     routes: ROUTES,

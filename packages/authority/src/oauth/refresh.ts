@@ -11,9 +11,11 @@ import { StoreUnavailable } from '../store/store.ts'
 import { accessTokenClaims, issueTime, signAccessToken } from './access-token.ts'
 import { errors } from './library.ts'
 import { ROUTES } from './routes.ts'
+import { judgeRefresh } from './suspicious-refresh.ts'
 import { currentUnit } from './unit.ts'
+import { usedFrom } from './used-from.ts'
 
-type Refusal = Extract<RefreshDecision, { kind: 'refused' }>['why'] | 'reused' | 'replayed'
+type Refusal = Extract<RefreshDecision, { kind: 'refused' }>['why'] | 'reused' | 'suspicious' | 'replayed'
 
 /** Why a refresh was refused, in the words of RFC 6749 §5.2. Tools of ours read the description. */
 export const REFUSALS: Record<Refusal, string> = {
@@ -27,6 +29,7 @@ export const REFUSALS: Record<Refusal, string> = {
   resource: 'that resource was not granted',
   busy: 'this session holds too many live access tokens; use the ones it has',
   reused: 'refresh token was used before, so its session has ended',
+  suspicious: 'this session looked as if somebody else was using it, so it has ended',
   replayed: 'DPoP proof was used before',
 }
 
@@ -45,6 +48,8 @@ export function refreshGrant(authority: Authority) {
     const parts = readOwnSecret(authority, presented)
     if (parts?.kind !== 'refresh_token') throw refusal('unknown')
     const jkt = await provenKey(authority, ctx)
+    if ((await judgeRefresh(authority, ctx.req, parts, client.clientId, jkt)) === 'revoke')
+      throw refusal('suspicious')
     const { accessTokenTtl } = lifetimesOf(authority.config.policy, client.clientId)
     const iat = issueTime(authority, client.clientId)
     const token = { jti: randomBytes(16).toString('base64url'), idx: await authority.indexes.next(), exp: 0 }
@@ -57,6 +62,7 @@ export function refreshGrant(authority: Authority) {
     const outcome = await transact(authority, ctx, {
       ...parts,
       ...{ clientId: client.clientId, jkt, scope, resource, token },
+      from: usedFrom(authority, ctx.req),
       successor: { hash: hashSecret(successor), salt },
     })
     const { session } = outcome

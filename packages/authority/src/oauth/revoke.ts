@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Authority } from '../authority.ts'
 import type { RevocationRequest } from '../domain/revocation.ts'
-import { unavailable } from '../errors.ts'
+import { RescindError, unavailable } from '../errors.ts'
 import { addressOf } from '../http/address.ts'
 import { readForm } from '../http/body.ts'
 import { sendJson } from '../http/respond.ts'
@@ -20,9 +20,10 @@ export async function revocationEndpoint(authority: Authority, req: IncomingMess
   const client = await authenticateClient(authority, req, form)
   const token = form.get('token')
   if (!token) throw new OAuthError(400, 'invalid_request', 'the parameter `token` is missing')
+  const reason = reasonIn(form)
   const by = await presented(authority, token, client.clientId)
   if (!by) return sendJson(res, 200, { revoked: false, status: 'unknown_token' })
-  const outcome = await revoke(authority, by, `client:${client.clientId}`, address)
+  const outcome = await revoke(authority, by, `client:${client.clientId}`, address, { reason })
   if (outcome.kind === 'refused') {
     throw new OAuthError(400, 'invalid_grant', 'the token was issued to another client')
   }
@@ -31,6 +32,16 @@ export async function revocationEndpoint(authority: Authority, req: IncomingMess
     ...receiptOf(outcome),
     ...(guards ? { guards } : {}),
   }))
+}
+
+/** Why, in the words that an app may choose; the others are ours to say. */
+const REASONS_OF_APPS = ['user_logout', 'app_uninstall', 'account_switch', 'device_removed'] as const
+
+function reasonIn(form: Map<string, string>): (typeof REASONS_OF_APPS)[number] {
+  const given = form.get('reason') ?? 'user_logout'
+  const reason = REASONS_OF_APPS.find((one) => one === given)
+  if (reason) return reason
+  throw new RescindError('VALIDATION_ERROR', `\`reason\` must be one of ${REASONS_OF_APPS.join(', ')}.`)
 }
 
 async function presented(

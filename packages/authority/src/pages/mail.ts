@@ -12,6 +12,7 @@ export interface MailOptions {
     | 'token_reuse'
     | 'password_changed'
     | 'email_changed'
+    | 'suspicious_signin'
     | 'compromised'
     | 'reset'
   /** Whose authority this is. */
@@ -111,6 +112,13 @@ function compose(options: MailOptions): Letter {
         facts,
         actions: notMe,
       }
+    case 'suspicious_signin':
+      return {
+        subject: `An unusual sign-in to your ${name} account`,
+        lead: `Somebody signed in to your ${name} account with its password, in a way that looks as if it was guessed.`,
+        facts,
+        actions: notMe,
+      }
     case 'compromised':
       return {
         subject: `Your ${name} account was secured`,
@@ -121,7 +129,7 @@ function compose(options: MailOptions): Letter {
     case 'reset':
       return {
         subject: `Set a new ${name} password`,
-        lead: `Somebody asked for a new password for your ${name} account. The link works once, for a day. If it was not you, you need not do anything.`,
+        lead: `Somebody asked for a new password for your ${name} account. The link works once, for an hour. If it was not you, you need not do anything.`,
         facts,
         actions: reset,
       }

@@ -33,6 +33,7 @@ ${error ? html`<p class="notice bad" id="sign-in-error" role="alert">${error}</p
 </div>
 <button type="submit" class="primary">Sign in</button>
 </form>
+<p class="hint"><a href="/forgot">Forgot your password?</a></p>
 <form method="post" action="${cancelAction}" class="stack after">
 <button type="submit" class="quiet">Cancel</button>
 </form>

@@ -55,6 +55,10 @@ export type AccountChange = {
   sub: string
   /** Refuse the whole transaction unless this is the password's hash now. */
   expectPassword?: string
+  /** … unless this is its `validAfter` now; 0: it has none. */
+  expectValidAfter?: number
+  /** … unless this session of it lives. */
+  expectSession?: string
   email?: string
   password?: string
   validAfter?: number
@@ -98,6 +102,8 @@ export type Transaction =
       address?: string
       at: number
     }
+  /** What changes of an account without ending anything. */
+  | { kind: 'change-account'; account: AccountChange; audit: AuditEvent[]; at: number }
   /** Ends sessions that are over by themselves at `at` (ms), at most `limit` of them. */
   | { kind: 'time-out'; at: number; limit: number }
   /** Which sessions the APIs of these resources have seen by `at` (ms); what is none of theirs is left alone. */
@@ -115,9 +121,9 @@ export type WriteOutcome =
   | { kind: 'written'; revocations: LoggedRevocation[] }
   | { kind: 'conflict'; model: string; op: RecordWrite['op'] | 'open' }
 export type RefreshOutcome =
-  | Exclude<RefreshDecision, { kind: 'reused' }>
+  | Exclude<RefreshDecision, { kind: 'reused' | 'suspicious' }>
   /** Its session was ended for it, in the same transaction. */
-  | { kind: 'reused'; revocations: LoggedRevocation[] }
+  | { kind: 'reused' | 'suspicious'; revocations: LoggedRevocation[] }
   /** The DPoP proof was used before. */
   | { kind: 'replayed' }
 export type RevokeOutcome =
@@ -125,6 +131,7 @@ export type RevokeOutcome =
   | { kind: 'revoked'; revocations: LoggedRevocation[]; signedOut: boolean }
   /** Something that it was to commit with had changed meanwhile, or the e-mail is taken; nothing was done. */
   | { kind: 'conflict'; model: string }
+export type ChangeOutcome = { kind: 'written' } | { kind: 'conflict'; model: string }
 export type TimeOutOutcome = { revocations: LoggedRevocation[]; more: boolean }
 
 /** What a transaction answers, by its kind. */
@@ -132,6 +139,7 @@ type Outcomes = DeliveryOutcomes & {
   write: WriteOutcome
   refresh: RefreshOutcome
   revoke: RevokeOutcome
+  'change-account': ChangeOutcome
   'time-out': TimeOutOutcome
   'reserve-indexes': { first: number }
 }

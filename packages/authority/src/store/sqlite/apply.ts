@@ -10,6 +10,8 @@ import {
 } from '../../domain/revocation.ts'
 import { decideRefresh, outlived, outlivesAt, type Session } from '../../domain/session.ts'
 import type {
+  AccountChange,
+  ChangeOutcome,
   Endings,
   OutcomeOf,
   RecordWrite,
@@ -37,6 +39,8 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
       return refresh(tables, policy, transaction)
     case 'revoke':
       return revoke(tables, policy, transaction)
+    case 'change-account':
+      return changeAccount(tables, transaction)
     case 'time-out':
       return timeOut(tables, policy, transaction)
     case 'seen':
@@ -132,9 +136,10 @@ function write(
 /** A session whose sign-in was called off between its code and now must not open. */
 function conflictOfOpening(tables: Tables, open: Session): Conflict | undefined {
   const account = tables.accountBySub(open.sub)
-  const { validAfter = 0, validBrowser, deactivatedAt } = account ?? {}
+  const { validAfter = 0, validBrowser, deactivatedAt, resetRequired } = account ?? {}
   const calledOff = open.authTime * 1000 < validAfter && (!validBrowser || open.browser !== validBrowser)
-  if (calledOff || deactivatedAt !== undefined) return { kind: 'conflict', model: 'Account', op: 'open' }
+  if (calledOff || resetRequired || deactivatedAt !== undefined)
+    return { kind: 'conflict', model: 'Account', op: 'open' }
   if (endedBy(open, tables.cutOffs())) return { kind: 'conflict', model: 'CutOff', op: 'open' }
   return undefined
 }
@@ -161,15 +166,35 @@ function refresh(
   const decision = decideRefresh(tables.session(request.sid), request, policy, at)
   writeRecords(tables, records)
   if (decision.kind === 'rotated' || decision.kind === 'repeated') tables.updateSession(decision.session)
-  if (decision.kind !== 'reused') return decision
+  if (decision.kind !== 'reused' && decision.kind !== 'suspicious') return decision
+  const reason = decision.kind === 'reused' ? 'token_reuse' : 'suspicious_activity'
   const by = { kind: 'session' as const, sid: request.sid }
   const ended = revoke(tables, policy, {
     kind: 'revoke',
-    request: { by, reason: 'token_reuse', actor: 'rescind' },
+    request: { by, reason, actor: 'rescind' },
     address,
     at,
   })
-  return { kind: 'reused', revocations: ended.kind === 'revoked' ? ended.revocations : [] }
+  return { kind: decision.kind, revocations: ended.kind === 'revoked' ? ended.revocations : [] }
+}
+
+function changeAccount(
+  tables: Tables,
+  { account, audit }: Extract<Transaction, { kind: 'change-account' }>,
+): ChangeOutcome {
+  const conflict = conflictOfChange(tables, account)
+  if (conflict) return { kind: 'conflict', model: conflict }
+  tables.changeAccount(account)
+  for (const event of audit) tables.appendAudit(event)
+  return { kind: 'written' }
+}
+
+/** What speaks against a change of an account, or of the session that asks for it. */
+function conflictOfChange(tables: Tables, account: AccountChange): string | undefined {
+  const { sub, expectSession } = account
+  const asking = expectSession === undefined ? undefined : tables.session(expectSession)
+  if (expectSession !== undefined && (!asking || asking.ended || asking.sub !== sub)) return 'Session'
+  return tables.conflictWith(account)
 }
 
 /** The one way for anything to die. */
@@ -179,7 +204,7 @@ function revoke(
   transaction: Extract<Transaction, { kind: 'revoke' }>,
 ): RevokeOutcome {
   const { request, account, records = [], audit = [], address, at } = transaction
-  const conflict = conflictIn(tables, records)?.model ?? (account && tables.conflictWith(account))
+  const conflict = conflictIn(tables, records)?.model ?? (account && conflictOfChange(tables, account))
   if (conflict) return { kind: 'conflict', model: conflict }
   const decision = decideRevocation(sessionsFor(tables, request), request, policy, at)
   if (decision.kind !== 'revoked') return decision

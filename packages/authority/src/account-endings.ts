@@ -1,0 +1,203 @@
+import { hashPassword } from './accounts.ts'
+import type { Authority } from './authority.ts'
+import type { AuditEvent } from './domain/audit.ts'
+import { RescindError } from './errors.ts'
+import type { Revoked } from './revoke.ts'
+import type { Account, AccountChange, RecordWrite, RevokeOutcome } from './store/store.ts'
+
+/*
+ * What happens to an account and ends its sessions. Each is one transaction: what ends, what changes of the account, the
+ * link that is used up and the audit records commit together or not at all.
+ */
+
+/** What the command line has too. */
+export type Place = Pick<Authority, 'store' | 'now'>
+
+/** An owner who takes an e-mail change back has as long for it as the link in the mail is good, in ms. */
+const EMAIL_REGRET = 7 * 24 * 60 * 60 * 1000
+
+/**
+ * Somebody else may have an account: all its sessions end, its password opens nothing until a new one is set through a
+ * link that is mailed, and it is marked for review.
+ * @param words why, in the words of whoever says so
+ * @param given.records what is used up with it, such as the code of a link
+ * @param given.restoreEmail whether an e-mail that was changed a few days ago is set back: the link must not go to the
+ *   address of whoever took the account over
+ * @throws RescindError NOT_FOUND, EXPIRED_CODE
+ */
+export async function compromise(
+  { store, now }: Place,
+  sub: string,
+  actor: string,
+  address: string | undefined,
+  words: string,
+  given: { records?: RecordWrite[]; restoreEmail?: boolean } = {},
+): Promise<Revoked> {
+  const at = now()
+  const former = given.restoreEmail ? await formerEmail({ store, now }, sub) : undefined
+  const who = { at, actor, sub, address }
+  const order = (email: string | undefined) =>
+    store.transact({
+      kind: 'revoke',
+      request: { by: { kind: 'account', sub }, reason: 'account_compromise', actor, words },
+      account: { sub, validAfter: at, resetRequired: true, reviewSince: at, ...(email ? { email } : {}) },
+      records: given.records,
+      audit: [
+        ...(email ? [{ ...who, event: 'account.email_restored' as const }] : []),
+        { ...who, event: 'account.compromised', detail: words },
+      ],
+      address,
+      at,
+    })
+  let outcome = await order(former)
+  // The address that it had is somebody else's now: the rest is done all the same.
+  if (outcome.kind === 'conflict' && outcome.model === 'Email') outcome = await order(undefined)
+  return done(outcome)
+}
+
+/** The e-mail that an account had before it was changed in the last days. */
+async function formerEmail({ store, now }: Place, sub: string): Promise<string | undefined> {
+  for (let after = 0; ; ) {
+    const page = await store.read({
+      ...{ kind: 'audit', filter: { event: 'account.email_changed', sub, after, limit: 1_000 } },
+    })
+    // The oldest: whoever took it over may have changed it several times.
+    const first = page.find(({ at }) => at > now() - EMAIL_REGRET)
+    if (first) return /^from (\S+)$/.exec(first.detail ?? '')?.[1]
+    const last = page.at(-1)
+    if (!last) return undefined
+    after = last.n
+  }
+}
+
+/**
+ * Ends all sessions of an account, and lets nobody sign in to it from now on.
+ * @param words why
+ * @throws RescindError NOT_FOUND
+ */
+export async function deactivate(
+  { store, now }: Place,
+  sub: string,
+  actor: string,
+  address: string | undefined,
+  words: string,
+): Promise<Revoked> {
+  const at = now()
+  const outcome = await store.transact({
+    kind: 'revoke',
+    request: { by: { kind: 'account', sub }, reason: 'admin_forced', actor, words },
+    account: { sub, validAfter: at, deactivatedAt: at },
+    audit: [{ event: 'account.deactivated', at, actor, sub, address, detail: words }],
+    address,
+    at,
+  })
+  return done(outcome)
+}
+
+/**
+ * Lets people sign in again to an account that was deactivated. What was ended stays ended.
+ * @throws RescindError NOT_FOUND
+ */
+export function reactivate(place: Place, sub: string, actor: string, words: string): Promise<void> {
+  return mark(place, { sub, deactivatedAt: null }, { event: 'account.reactivated', actor, detail: words })
+}
+
+/**
+ * Takes an account off the list of those that somebody should have a look at.
+ * @throws RescindError NOT_FOUND
+ */
+export function reviewed(place: Place, sub: string, actor: string): Promise<void> {
+  return mark(place, { sub, reviewSince: null }, { event: 'account.reviewed', actor })
+}
+
+async function mark(
+  { store, now }: Place,
+  account: AccountChange,
+  what: Pick<AuditEvent, 'event' | 'actor' | 'detail'>,
+) {
+  const at = now()
+  const audit = [{ ...what, at, sub: account.sub }]
+  const outcome = await store.transact({ kind: 'change-account', account, audit, at })
+  if (outcome.kind !== 'written') throw new RescindError('NOT_FOUND', 'There is no such account.')
+}
+
+/**
+ * Sets the password that somebody proved to know, and ends every other session of the account; the one that asks stays,
+ * and so does the sign-in of the browser that it came from.
+ * @param asking the session that asks
+ * @throws RescindError VALIDATION_ERROR, INVALID_STATE (the password or the session changed meanwhile)
+ */
+export async function changePassword(
+  { store, now }: Place,
+  account: Account,
+  password: string,
+  asking: { sid: string; browser?: string },
+  address: string,
+): Promise<Revoked> {
+  const { sub } = account
+  const actor = `account:${sub}`
+  const hashed = await hashPassword(password)
+  const at = now()
+  const { sid, browser } = asking
+  const outcome = await store.transact({
+    kind: 'revoke',
+    request: { by: { kind: 'account', sub, except: sid }, reason: 'password_change', actor },
+    account: {
+      ...{ sub, password: hashed, expectPassword: account.password, expectSession: sid, validAfter: at },
+      ...(browser === undefined ? {} : { validBrowser: browser }),
+    },
+    audit: [{ event: 'account.password_set', at, actor, sub, sid, address }],
+    address,
+    at,
+  })
+  if (outcome.kind !== 'revoked') throw meanwhile()
+  return outcome
+}
+
+/** The refusal of a change that rests on what is no longer so. */
+export function meanwhile(): RescindError {
+  return new RescindError(
+    'INVALID_STATE',
+    'The account has changed meanwhile, so nothing was done. Try again.',
+  )
+}
+
+/**
+ * Sets a password through a link that was mailed: the link is used up, and all sessions end.
+ * @param code the record of the link, and when it was made in ms
+ * @throws RescindError EXPIRED_CODE when the link was used, or the password changed otherwise meanwhile
+ */
+export async function resetPassword(
+  { store, now }: Place,
+  account: Account,
+  password: string,
+  code: RecordWrite,
+  address: string,
+): Promise<Revoked> {
+  const { sub, validAfter = 0 } = account
+  const actor = `account:${sub}`
+  const hashed = await hashPassword(password)
+  const at = now()
+  const outcome = await store.transact({
+    kind: 'revoke',
+    request: { by: { kind: 'account', sub }, reason: 'password_change', actor },
+    account: { sub, password: hashed, resetRequired: false, validAfter: at, expectValidAfter: validAfter },
+    records: [code],
+    audit: [{ event: 'account.password_set', at, actor, sub, address, detail: 'through a mailed link' }],
+    address,
+    at,
+  })
+  return done(outcome)
+}
+
+function done(outcome: RevokeOutcome): Revoked {
+  if (outcome.kind === 'revoked') return outcome
+  if (outcome.kind === 'conflict' && outcome.model !== 'Account') throw expiredLink()
+  if (outcome.kind === 'conflict') throw new RescindError('NOT_FOUND', 'There is no such account.')
+  throw meanwhile()
+}
+
+/** What is said of a link that does nothing (any more). */
+export function expiredLink(): RescindError {
+  return new RescindError('EXPIRED_CODE', 'This link was used before, is too old, or is not one of ours.')
+}

@@ -1,0 +1,68 @@
+import { compromise, deactivate, reactivate, reviewed } from './account-endings.ts'
+import { RescindError } from './errors.ts'
+import type { Revoked } from './revoke.ts'
+import type { Account, Store } from './store/store.ts'
+
+/** The commands about what happened to an account. */
+const COMMANDS = ['compromise', 'deactivate', 'reactivate', 'review', 'reviewed'] as const
+export type AccountCommand = (typeof COMMANDS)[number]
+
+export function isAccountCommand(action: string): action is AccountCommand {
+  return (COMMANDS as readonly string[]).includes(action)
+}
+
+type Given = { who: string; reason: string | undefined; actor: string }
+
+/**
+ * Carries out `rescind accounts …` on the server; a running authority announces what it ended within half a second.
+ * @param given.who an e-mail or an account's `sub`
+ * @returns what to print
+ * @throws RescindError NOT_FOUND, VALIDATION_ERROR (no reason was given)
+ */
+export async function accountCommand(command: AccountCommand, store: Store, given: Given): Promise<string> {
+  const place = { store, now: Date.now }
+  if (command === 'review') return listForReview(store)
+  const { email, sub } = await find(store, given.who)
+  switch (command) {
+    case 'compromise': {
+      const outcome = await compromise(place, sub, given.actor, undefined, reasonOf(given))
+      return `${ended(outcome)} The password of ${email} opens nothing until a new one is set through the link that is mailed.`
+    }
+    case 'deactivate':
+      return `${ended(await deactivate(place, sub, given.actor, undefined, reasonOf(given)))} Nobody can sign in as ${email}.`
+    case 'reactivate':
+      await reactivate(place, sub, given.actor, reasonOf(given))
+      return `${email} can sign in again.`
+    case 'reviewed':
+      await reviewed(place, sub, given.actor)
+      return `${email} is marked for review no more.`
+  }
+}
+
+async function find(store: Store, who: string): Promise<Account> {
+  const account = who.includes('@')
+    ? await store.read({ kind: 'account', email: who })
+    : await store.read({ kind: 'account-by-sub', sub: who })
+  if (!account) throw new RescindError('NOT_FOUND', 'There is no such account.')
+  return account
+}
+
+function reasonOf({ reason }: Given): string {
+  if (reason === undefined || reason.trim() === '' || reason.length > 500)
+    throw new RescindError('VALIDATION_ERROR', 'Say why with --reason TEXT, in at most 500 characters.')
+  return reason
+}
+
+function ended({ revocations }: Revoked): string {
+  return `Ended ${revocations.length} ${revocations.length === 1 ? 'session' : 'sessions'}.`
+}
+
+async function listForReview(store: Store): Promise<string> {
+  const marked = (await store.read({ kind: 'accounts' })).filter(
+    ({ reviewSince }) => reviewSince !== undefined,
+  )
+  const lines = marked.map(({ email, sub, reviewSince }) =>
+    [email, sub, `since ${new Date(reviewSince as number).toISOString()}`].join('\t'),
+  )
+  return lines.join('\n') || 'No account is marked for review.'
+}
