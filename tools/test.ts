@@ -13,7 +13,15 @@ const PATTERNS = [
 const files = process.argv.length > 2 ? process.argv.slice(2) : globSync(PATTERNS).sort()
 let passed = 0
 let failed = 0
-const stream = run({ files, concurrency: 2, timeout: 3 * 60 * 1000 })
+// A file whose tests are over is over: a server that a failed test left open must not keep the whole run waiting.
+const stream = run({ files, concurrency: 2, timeout: 3 * 60 * 1000, forceExit: true })
+setTimeout(
+  () => {
+    process.stdout.write('The tests were given up after 30 minutes: one of them does not end\n')
+    process.exit(1)
+  },
+  30 * 60 * 1000,
+).unref()
 stream.on('test:pass', ({ details, skip, todo }) => {
   if (details.type !== 'suite' && skip === undefined && todo === undefined) passed++
 })
