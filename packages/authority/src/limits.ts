@@ -28,6 +28,9 @@ export type Limits = {
   badLink: Budget
   /** Refused revocations from one address: a genuine one costs nothing, so logging out stays possible. */
   badRevocation: Budget
+  /** Refused callers of the global token revocation, by address; accounts that one identity provider asks about. */
+  badIdentityProvider: Budget
+  globalRevocation: Budget
   /** Authorization requests from one address: each leaves a record for a while. */
   authorization: Budget
   /** Client registrations from one address. */
@@ -101,6 +104,8 @@ export function createLimits(now: () => number): Limits {
     resetMails: createBudget(3, 20 * 60_000, now),
     badLink: byNetwork(createBudget(20, 10_000, now)),
     badRevocation: byNetwork(createBudget(60, 1_000, now)),
+    badIdentityProvider: byNetwork(createBudget(60, 1_000, now)),
+    globalRevocation: createBudget(300, 100, now),
     authorization: byNetwork(createBudget(600, 500, now)),
     registration: byNetwork(createBudget(20, 30_000, now)),
     flows: byNetwork(createBudget(60, 2_000, now)),

@@ -14,10 +14,11 @@ import { CODE_PATH } from './mcp/flow.ts'
 import { createMcpEndpoint } from './mcp/http.ts'
 import { OAuthError } from './oauth/client-auth.ts'
 import { cors } from './oauth/cors.ts'
+import { createGlobalTokenRevocation } from './oauth/global-token-revocation.ts'
 import { interactionEndpoint } from './oauth/interaction.ts'
 import { introspectionEndpoint } from './oauth/introspect.ts'
 import { revocationEndpoint } from './oauth/revoke.ts'
-import { ROUTES } from './oauth/routes.ts'
+import { GLOBAL_TOKEN_REVOCATION, ROUTES } from './oauth/routes.ts'
 import { userinfoEndpoint } from './oauth/userinfo.ts'
 import { ownRoute } from './own-endpoints.ts'
 import { codePage } from './pages/code.ts'
@@ -129,6 +130,7 @@ function createRoutes(authority: Authority): Map<string, Route> {
     ['/v1/account/email', post((req, res) => emailEndpoint(authority, req, res))],
     ['/v1/events', { methods: ['GET'], serve: (req, res) => authority.events.endpoint(req, res) }],
     [ROUTES.revocation, post((req, res) => revocationEndpoint(authority, req, res))],
+    [GLOBAL_TOKEN_REVOCATION, post(createGlobalTokenRevocation(authority))],
     [ROUTES.introspection, post((req, res) => introspectionEndpoint(authority, req, res))],
     [
       ROUTES.userinfo,

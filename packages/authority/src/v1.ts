@@ -42,6 +42,8 @@ function fault(issue: z.core.$ZodIssue | undefined): string {
       return 'must not be empty'
     case 'too_big':
       return `may have at most ${issue.maximum} characters`
+    case 'invalid_value':
+      return `must be ${issue.values.join(' or ')}`
     default:
       return 'is not valid'
   }

@@ -15,6 +15,7 @@ export type AuditEvent = {
     | 'account.deactivated'
     | 'account.reactivated'
     | 'account.email_restored'
+    | 'account.logged_out'
     | 'account.reset_requested'
     | 'account.reviewed'
     | 'session.opened'
