@@ -13,6 +13,7 @@ import { openData, startAuthority } from './main.ts'
 import { serveTools } from './mcp/stdio.ts'
 import { replayDeliveries, showDeliveries } from './notify/command.ts'
 import { readPassword } from './password-prompt.ts'
+import { startFailure } from './start-failure.ts'
 import { type AuditFilter, type Store, StoreUnavailable } from './store/store.ts'
 
 const USAGE = `Usage: rescind COMMAND [options]
@@ -78,7 +79,7 @@ async function run(args: string[]): Promise<void> {
     case 'mcp':
       return mcp(values)
     case 'accounts add':
-      return withStore(values, async (store) => {
+      return withNewStore(values, async (store) => {
         const email = need(operand, 'accounts add EMAIL')
         const password = await readPassword(`Password for ${email}: `)
         const name = values.name ?? email.split('@')[0] ?? email
@@ -103,14 +104,14 @@ async function run(args: string[]): Promise<void> {
         print(`The password of ${email} is set.`)
       })
     case 'keys list':
-      return withStore(values, async (store) => {
+      return withNewStore(values, async (store) => {
         for (const { kid, use, createdAt, retiredAt } of await store.read({ kind: 'keys' })) {
           if (use !== 'signing') continue
           print(`${kid}\tmade ${iso(createdAt)}\t${retiredAt ? `retired ${iso(retiredAt)}` : 'signing'}`)
         }
       })
     case 'keys rotate':
-      return withStore(values, async (store, seal) => {
+      return withNewStore(values, async (store, seal) => {
         print(`Signing with ${await rotateSigningKey(store, seal, actor(), Date.now())} from now on.`)
       })
     case 'audit show':
@@ -174,11 +175,13 @@ function mcp(values: Options) {
   serveTools({ url, accessToken: process.env.RESCIND_ACCESS_TOKEN })
 }
 
-async function withStore(
-  values: Options,
-  work: (store: Store, seal: Awaited<ReturnType<typeof openData>>['seal']) => Promise<void>,
-) {
-  const { store, seal } = await openData(configFrom(values), { exclusive: false })
+type Work = (store: Store, seal: Awaited<ReturnType<typeof openData>>['seal']) => Promise<void>
+
+/** The same, where there may be no data yet. */
+const withNewStore = (values: Options, work: Work) => withStore(values, work, false)
+
+async function withStore(values: Options, work: Work, existing = true) {
+  const { store, seal } = await openData(configFrom(values), { exclusive: false, existing })
   try {
     await work(store, seal)
   } finally {
@@ -284,9 +287,10 @@ try {
   await run(process.argv.slice(2))
 } catch (error) {
   const wrong = error instanceof UsageError || error instanceof ConfigError
-  process.stderr.write(`${(error as Error).message}\n`)
+  const failure = startFailure(error)
+  process.stderr.write(`${failure ?? (error as Error).message}\n`)
   if (error instanceof UsageError) process.stderr.write(`\n${USAGE}\n`)
-  else if (!wrong && !(error instanceof RescindError) && !(error instanceof StoreUnavailable)) {
+  else if (!wrong && !failure && !(error instanceof RescindError) && !(error instanceof StoreUnavailable)) {
     process.stderr.write(`${(error as Error).stack}\n`)
   }
   process.exitCode = wrong ? 2 : 1

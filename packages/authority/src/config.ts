@@ -195,6 +195,11 @@ function check(given: Map<string, Source>): Config {
     if (client_id !== undefined && other)
       throw new ConfigError(`\`resources\` has two secrets for the client_id ${client_id}; allowed: one.`)
   }
+  const ids = [...config.clients, ...config.identityProviders].map(({ client_id }) => client_id)
+  const guards = new Set(config.resources.flatMap(({ client_id }) => client_id ?? []))
+  const taken = ids.find((id, index) => guards.has(id) || ids.indexOf(id) !== index)
+  if (taken !== undefined)
+    throw new ConfigError(`The \`client_id\` ${taken} is given in two places; allowed: one.`)
   const ambiguous = ambiguousName(config.identityProviders)
   if (ambiguous !== undefined)
     throw new ConfigError(
