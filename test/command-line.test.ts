@@ -142,7 +142,7 @@ describe('rescind guards', () => {
     const { access_token, refresh_token } = await signIn(authority.issuer)
     const pair = { accessToken: access_token, refreshToken: refresh_token }
     await post(`${authority.issuer}/v1/revoke`, pair)
-    const { seq } = authority.authority.feed
+    const { seq } = authority.authority.feed.head
     const list = async () => JSON.parse((await rescindWhileServing(['guards', '--json', ...at])).stdout)
     await until(async () =>
       (await list()).guards.some((one: { acknowledged: number }) => one.acknowledged === seq),

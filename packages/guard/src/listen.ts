@@ -30,6 +30,8 @@ export function listen(options: {
   const clock = options.now ?? Date.now
   const { asking, answered, silentFor } = freshness(clock)
   let offset = 0
+  let heardAt = 0
+  let clockAtHeard = 0
   const now = () => clock() + offset
 
   let becomeReady = () => {}
@@ -59,15 +61,18 @@ export function listen(options: {
       }),
     onAsking: asking,
     onFresh: (first) => {
-      answered()
+      // A message may have been on its way for as long as the answer was: rather too late an hour than too early,
+      // or a token that has expired would pass.
+      const difference = heardAt + answered() - clockAtHeard
+      offset = Math.abs(difference) < SAME_TIME ? 0 : difference
       if (!first) return
       options.onReady()
       becomeReady()
     },
     onHeartbeat: ({ at, firstList }) => {
       // A machine whose clock is wrong goes by the authority's, or it would take dead tokens and refuse live ones.
-      const difference = at - clock()
-      offset = Math.abs(difference) < SAME_TIME ? 0 : difference
+      heardAt = at
+      clockAtHeard = clock()
       view.bits.retire(firstList)
     },
     takeSeen: () => options.takeSeen(now()),
@@ -92,8 +97,10 @@ function freshness(clock: () => number) {
     asking() {
       asked = { ticks: performance.now(), clock: clock() }
     },
+    /** How long the answer took, in ms. */
     answered() {
       fresh = asked
+      return performance.now() - asked.ticks
     },
     silentFor: () => Math.max(performance.now() - fresh.ticks, clock() - fresh.clock),
   }
