@@ -169,6 +169,20 @@ describe('a guard that has heard nothing', () => {
     await guard.check(await peer.token())
   })
 
+  it('takes a slow wire for what makes the authority’s clock look late', async () => {
+    await start().ready()
+    peer.feed = 'silent'
+    peer.pongAfter = 2_500
+    peer.message({ type: 'heartbeat', ...placeOf(0), prev: 0, at: Date.now() - 2_500, firstList: 0 })
+    await new Promise((resolve) => setTimeout(resolve, 2_700))
+    const seconds = Math.floor(Date.now() / 1000)
+    await refused(
+      guard.check(await peer.token({ iat: seconds - 60, exp: seconds - 6 })),
+      'AUTHENTICATION_FAILED',
+    )
+    assert.ok(guard.state().live)
+  })
+
   it('asks while it is not ready yet, and does not call a live token dead while it can’t', async () => {
     peer.feed = 'refused'
     start()

@@ -68,6 +68,8 @@ export type Peer = {
   feed: 'open' | 'refused' | 'silent'
   /** Pings are not answered. */
   muted: boolean
+  /** Pings are answered so late, in ms. */
+  pongAfter: number
   seen: { path: string; since: string | null; authorization?: string; token?: string }[]
   /** What guards have acknowledged. */
   acks: number[]
@@ -147,7 +149,7 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
     if (refused) return void socket.end(`HTTP/1.1 ${refused} No\r\nConnection: close\r\n\r\n`)
     sockets.handleUpgrade(req, socket, start, (feed) => {
       feed.on('ping', (data) => {
-        if (!peer.muted) feed.pong(data)
+        if (!peer.muted) setTimeout(() => feed.pong(data), peer.pongAfter)
       })
       feed.on('message', (data) => peer.acks.push(readAck(data.toString()) ?? -1))
       welcome(feed, Number(since))
@@ -166,7 +168,7 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
 
   const peer: Peer = {
     ...{ issuer, port, keys, jwks: [keys.jwk], log: [], logStart: 1, clock: 0, firstList: 0 },
-    ...{ active: true, introspectStatus: 200, feed: 'open', muted: false, seen: [], acks: [] },
+    ...{ active: true, introspectStatus: 200, feed: 'open', muted: false, pongAfter: 0, seen: [], acks: [] },
     token(claims = {}, header = {}) {
       const { sid = 's1', jti = 't1' } = claims as { sid?: string; jti?: string }
       if (!indexes.has(jti)) indexes.set(jti, indexes.size)
