@@ -96,7 +96,10 @@ export function createListener(authority: Authority): RequestListener {
     if (path === ROUTES.authorization || path === ROUTES.pushed_authorization_request) {
       limits.authorization.spend(address)
     }
+    if (path === ROUTES.token) limits.badToken.check(address)
     await authority.provider().handle(req, res)
+    if (path === ROUTES.token && res.statusCode >= 400 && res.statusCode < 500)
+      limits.badToken.charge(address)
   }
 
   return (req, res) => {
