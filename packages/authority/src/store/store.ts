@@ -115,7 +115,14 @@ export type Transaction =
   | { kind: 'seen'; sids: string[]; resources: string[]; at: number }
   | { kind: 'rename-device'; sub: string; id: string; name: string; audit: AuditEvent }
   | { kind: 'add-account'; account: Account; audit: AuditEvent }
-  | { kind: 'put-keys'; keys: StoredKey[]; retire: { kid: string; at: number }[]; audit?: AuditEvent }
+  /** Adds keys, says of others since when they sign no more, and forgets others altogether. */
+  | {
+      kind: 'put-keys'
+      keys: StoredKey[]
+      retire: { kid: string; at: number }[]
+      drop?: string[]
+      audit?: AuditEvent
+    }
   /**
    * Reserves a block of `size` status-list indexes, all in one list of `listSize`; a block is never given twice.
    * `until` (ms): by then every token of the block has expired.
