@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { WebSocket } from 'ws'
-import { CREDENTIALS, type FeedServer, placeOf, serveFeed, until } from '../test/peer.ts'
+import { AUDIENCE, CREDENTIALS, type FeedServer, placeOf, serveFeed, until } from '../test/peer.ts'
 import { GuardError } from './errors.ts'
 import { type FeedOptions, followFeed } from './feed.ts'
 import type { Heartbeat, Position } from './protocol.ts'
@@ -32,7 +32,7 @@ const heartbeat = (seq: number, prev = seq): Message => ({
 })
 const ready = (seq: number, prev = seq): Message => ({
   ...heartbeat(seq, prev),
-  ...{ type: 'ready', guard: 'g1', kids: ['k1'] },
+  ...{ type: 'ready', guard: 'g1', resources: [AUDIENCE], kids: ['k1'] },
 })
 /** Each message in a frame of its own. */
 const say = (feed: WebSocket, ...messages: Message[]) => {
@@ -50,7 +50,7 @@ let loads: number
 
 function follow(options: Partial<FeedOptions> = {}) {
   feed = followFeed({
-    ...{ url: server.url, credentials: CREDENTIALS, view },
+    ...{ url: server.url, credentials: CREDENTIALS, audience: AUDIENCE, view },
     load: async () => {
       loads++
       return placeOf(0)

@@ -31,6 +31,8 @@ export type FeedOptions = {
   /** `ws:` or `wss:` */
   url: string
   credentials: Credentials
+  /** The API whose revocations are followed. */
+  audience: string
   view: RevocationView
   /** Reads the status lists into the view; gives the place in the log up to which they know everything. */
   load(): Promise<Position>
@@ -142,7 +144,7 @@ function follow(options: FeedOptions, place: Place, closing: AbortSignal, heard:
 
 /** Takes in the messages of one connection. @throws Error when it can't go on from where it is */
 function createReader(
-  { view, onKeys }: FeedOptions,
+  { url, audience, view, onKeys }: FeedOptions,
   place: Place,
   onHeartbeat: (heartbeat: Heartbeat) => void,
 ): (message: FeedMessage) => void {
@@ -160,6 +162,7 @@ function createReader(
     if (message.prev > has.seq) throw new Error('a revocation is missing; asking for it again')
     if (message.seq > has.seq) place.has = { seq: message.seq, tag: message.tag }
     if (message.type === 'ready') {
+      if (!message.resources.includes(audience)) throw foreignAudience(url, audience, message.resources)
       ready = true
       onKeys(message.kids)
     }
@@ -173,8 +176,16 @@ function differs(message: Progress & { type: string }, has: Position): boolean {
 }
 
 function refusedBy(url: string): GuardError {
-  const mend = 'check `credentials` against the `resources` in the configuration of the authority'
-  return new GuardError('CONFIGURATION', `${new URL(url).host} does not know this API: ${mend}.`)
+  const mend =
+    'check its clientId and clientSecret against the `resources` in the configuration of the authority'
+  return new GuardError('CONFIGURATION', `${new URL(url).host} does not take these \`credentials\`: ${mend}.`)
+}
+
+/** What is revoked for another API's tokens is no news of this one's: nothing dead would be noticed. */
+function foreignAudience(url: string, audience: string, resources: string[]): GuardError {
+  const known = resources.slice(0, 5).join(', ')
+  const message = `\`audience\` is ${audience}, but these \`credentials\` are, at ${new URL(url).host}, those of ${known}.`
+  return new GuardError('CONFIGURATION', message)
 }
 
 /** @param once tries, and calls `heard` when all is well, after which waiting starts small again */

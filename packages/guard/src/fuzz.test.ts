@@ -386,7 +386,7 @@ describe('whatever a line of the feed is', () => {
   const MESSAGES: Record<string, unknown>[] = [
     { type: 'revocation', ...place, sid: 's1', jti: 't1', reason: 'user_logout', tokens: [0, 7] },
     { type: 'revocation', ...place, sid: 's1', reason: 'user_logout', tokens: [] },
-    { type: 'ready', ...place, firstList: 0, guard: 'g1', kids: ['k1'] },
+    { type: 'ready', ...place, firstList: 0, guard: 'g1', resources: ['https://api.example'], kids: ['k1'] },
     { type: 'heartbeat', ...place, firstList: 0 },
     { type: 'keys', kids: ['k1'] },
     { type: 'reload' },

@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'
 import { compactVerify } from 'jose'
+import { GuardError } from './errors.ts'
 import type { Position } from './protocol.ts'
 import { readBody } from './read-body.ts'
 import { LIST_SIZE, type StatusBits } from './status.ts'
@@ -57,12 +58,26 @@ function readPosition(claims: Record<string, unknown> | null): Position {
   return { seq: seq as number, tag: typeof tag === 'string' && /^[\w-]{1,32}$/.test(tag) ? tag : '' }
 }
 
+/** Something answers there, but not what was looked for: waiting won't mend it. */
+function noAuthority(url: string): GuardError {
+  const mend = '`issuer` has to be the URL of a Rescind authority'
+  return new GuardError('CONFIGURATION', `${url} is not there: ${mend}.`)
+}
+
+function readJson(text: string, url: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw noAuthority(url)
+  }
+}
+
 /**
  * Reads every status list that the authority names into `bits`.
  * @param options.aggregation the list of lists (draft §9.3)
  * @param options.now the time in ms
  * @returns the place in the log up to which all of them know every revocation
- * @throws Error when one can't be read: what it says would be missing
+ * @throws Error when one can't be read: what it says would be missing; GuardError CONFIGURATION where none can be
  */
 export async function loadStatusLists(options: {
   aggregation: string
@@ -75,17 +90,19 @@ export async function loadStatusLists(options: {
   const get = async (url: string, accept: string, max: number) => {
     const request = { headers: { accept }, redirect: 'error', cache: 'no-store' } as const
     const response = await fetch(url, { ...request, signal: AbortSignal.timeout(TIMEOUT) })
+    if (response.status === 404 && url === aggregation) throw noAuthority(url)
     if (response.status !== 200) throw new Error(`${new URL(url).pathname} answered ${response.status}`)
     const text = (await readBody(response, max)).toString('utf8')
     // Its own time where it says so: our clock may be wrong, and nothing has told us yet.
     return { text, at: Date.parse(response.headers.get('date') ?? '') || now() }
   }
-  const named = JSON.parse((await get(aggregation, 'application/json', MAX_AGGREGATION)).text)
-  const { status_lists: uris, rescind_seq } = (named ?? {}) as Record<string, unknown>
+  const named = readJson((await get(aggregation, 'application/json', MAX_AGGREGATION)).text, aggregation)
+  const claims = (named ?? {}) as Record<string, unknown>
+  const { status_lists: uris, rescind_seq } = claims
   if (!Array.isArray(uris) || !Number.isSafeInteger(rescind_seq))
     throw new Error('the list of lists is malformed')
 
-  let known = readPosition(named)
+  let known = readPosition(claims)
   const left = uris.map((uri: unknown) => {
     const number = typeof uri === 'string' ? bits.numberOf(uri) : undefined
     if (number === undefined) throw new Error('the list of lists names one that is not the authority’s')

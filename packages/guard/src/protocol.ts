@@ -51,8 +51,8 @@ export type Heartbeat = Progress & {
 export type FeedMessage =
   | ({ type: 'revocation' } & Progress & SessionEnding)
   | ({ type: 'cut-off' } & Progress & CutOff)
-  /** All that was revoked after `since` has been sent. */
-  | ({ type: 'ready'; guard: string; kids: string[] } & Heartbeat)
+  /** All that was revoked after `since`, for the APIs `resources`, has been sent. */
+  | ({ type: 'ready'; guard: string; resources: string[]; kids: string[] } & Heartbeat)
   | ({ type: 'heartbeat' } & Heartbeat)
   /** These are the authority's signing keys now. */
   | { type: 'keys'; kids: string[] }
@@ -62,7 +62,7 @@ export type FeedMessage =
 /** The longest text frame that either side sends, in characters. */
 export const MAX_FRAME = 1024 * 1024
 const MAX_TOKENS = 10_000
-const MAX_KIDS = 1_000
+const MAX_NAMES = 1_000
 const MAX_INDEX = 2 ** 40
 
 const whole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
@@ -72,20 +72,20 @@ const indexes = (value: unknown): value is number[] =>
   Array.isArray(value) && value.length <= MAX_TOKENS && value.every((one) => whole(one) && one < MAX_INDEX)
 const isTag = (value: unknown): value is string => typeof value === 'string' && /^[\w-]{0,32}$/.test(value)
 const names = (value: unknown): value is string[] =>
-  Array.isArray(value) && value.length <= MAX_KIDS && value.every(text)
+  Array.isArray(value) && value.length <= MAX_NAMES && value.every(text)
 
 /** Reads one line of the authority's. @throws Error when it is not of the protocol */
 export function readMessage(line: string): FeedMessage {
   const message = JSON.parse(line) as Record<string, unknown> | null
-  const { type, seq, prev, at, sid, jti, reason, tokens, kids, guard, firstList } = message ?? {}
+  const { type, seq, prev, at, sid, jti, reason, tokens, kids, guard, resources, firstList } = message ?? {}
   const { before, clientId, tag } = message ?? {}
   if (type === 'reload') return { type }
   if (type === 'keys' && names(kids)) return { type, kids }
   if (whole(seq) && isTag(tag) && whole(prev) && prev <= seq && whole(at)) {
     const place = { seq, tag, prev, at }
     if (type === 'heartbeat' && whole(firstList)) return { type, ...place, firstList }
-    if (type === 'ready' && whole(firstList) && text(guard) && names(kids))
-      return { type, ...place, firstList, guard, kids }
+    if (type === 'ready' && whole(firstList) && text(guard) && names(resources) && names(kids))
+      return { type, ...place, firstList, guard, resources, kids }
     if (type === 'cut-off' && text(reason) && whole(before)) {
       if (clientId === undefined) return { type, ...place, reason, before }
       if (text(clientId)) return { type, ...place, reason, before, clientId }

@@ -52,6 +52,8 @@ export type Peer = {
   /** What the JWKS holds; change it at will. */
   jwks: unknown[]
   log: SessionEnding[]
+  /** Which APIs these credentials are of. */
+  resources: string[]
   /** The oldest revocation that the log still has. */
   logStart: number
   /** The authority's clock is off by so much, in ms. */
@@ -163,11 +165,21 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
       send({ type: 'revocation', ...record, ...placeOf(record.seq), prev })
       prev = record.seq
     }
-    send({ type: 'ready', guard: 'g1', kids: kids(), ...beatOf(), prev })
+    send({ type: 'ready', guard: 'g1', resources: peer.resources, kids: kids(), ...beatOf(), prev })
   }
 
   const peer: Peer = {
-    ...{ issuer, port, keys, jwks: [keys.jwk], log: [], logStart: 1, clock: 0, firstList: 0 },
+    ...{
+      issuer,
+      port,
+      keys,
+      jwks: [keys.jwk],
+      resources: [AUDIENCE],
+      log: [],
+      logStart: 1,
+      clock: 0,
+      firstList: 0,
+    },
     ...{ active: true, introspectStatus: 200, feed: 'open', muted: false, pongAfter: 0, seen: [], acks: [] },
     token(claims = {}, header = {}) {
       const { sid = 's1', jti = 't1' } = claims as { sid?: string; jti?: string }

@@ -100,7 +100,17 @@ export function createFeed(options: FeedOptions): Feed {
     const prev = await catchUp(guard, group, { store, since, now, newest: () => newest })
     if (prev === undefined) return sendAndWait(guard, write({ type: 'reload' }))
     guard.live = true
-    sendLive(guard, write({ type: 'ready', guard: guard.id, kids: kids(), ...heartbeat(group), prev }))
+    sendLive(
+      guard,
+      write({
+        type: 'ready',
+        guard: guard.id,
+        resources: group.resources,
+        kids: kids(),
+        ...heartbeat(group),
+        prev,
+      }),
+    )
   }
   const beat = setInterval(() => {
     for (const group of groups.values()) beatTo(group, write({ type: 'heartbeat', ...heartbeat(group) }))
