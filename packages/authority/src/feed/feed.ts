@@ -100,17 +100,8 @@ export function createFeed(options: FeedOptions): Feed {
     const prev = await catchUp(guard, group, { store, since, now, newest: () => newest })
     if (prev === undefined) return sendAndWait(guard, write({ type: 'reload' }))
     guard.live = true
-    sendLive(
-      guard,
-      write({
-        type: 'ready',
-        guard: guard.id,
-        resources: group.resources,
-        kids: kids(),
-        ...heartbeat(group),
-        prev,
-      }),
-    )
+    const who = { guard: guard.id, resources: group.resources }
+    sendLive(guard, write({ type: 'ready', ...who, kids: kids(), ...heartbeat(group), prev }))
   }
   const beat = setInterval(() => {
     for (const group of groups.values()) beatTo(group, write({ type: 'heartbeat', ...heartbeat(group) }))
@@ -157,11 +148,15 @@ export function createFeed(options: FeedOptions): Feed {
     },
     close() {
       clearInterval(beat)
-      for (const socket of server.clients) {
-        socket.close(1012, 'the authority is restarting')
-        setTimeout(() => socket.terminate(), 500).unref()
-      }
+      closeAll(server)
     },
+  }
+}
+
+function closeAll({ clients }: WebSocketServer) {
+  for (const socket of clients) {
+    socket.close(1012, 'the authority is restarting')
+    setTimeout(() => socket.terminate(), 500).unref()
   }
 }
 
