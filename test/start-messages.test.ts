@@ -97,6 +97,7 @@ describe('a start that can’t work', () => {
       'deliveries',
       'deliveries replay --all-dead',
       'guards',
+      'keys drop x',
     ]
     for (const command of commands) {
       const message = refused([...command.split(' '), '--data', data('nowhere')], 1)

@@ -40,5 +40,5 @@ export async function administrator(authority: Authority, req: IncomingMessage):
 /** `GET /v1/admin/guards`: the guards that are connected, and how far behind they are. */
 export async function adminGuards(authority: Authority, req: IncomingMessage, res: ServerResponse) {
   await administrator(authority, req)
-  sendJson(res, 200, { seq: authority.feed.seq, guards: authority.feed.guards() })
+  sendJson(res, 200, { seq: authority.feed.head.seq, guards: authority.feed.guards() })
 }

@@ -8,7 +8,8 @@ import { ConfigError, readConfig } from './config.ts'
 import { type AuditRecord, CHAIN_START, verifyChain } from './domain/audit.ts'
 import { RescindError } from './errors.ts'
 import type { GuardState } from './feed/feed.ts'
-import { openKeyRing, rotateSigningKey } from './keys/ring.ts'
+import { isKeyCommand, type KeyCommand, keyCommand } from './keys/command.ts'
+import { openKeyRing } from './keys/ring.ts'
 import { openData, startAuthority } from './main.ts'
 import { serveTools } from './mcp/stdio.ts'
 import { replayDeliveries, showDeliveries } from './notify/command.ts'
@@ -30,6 +31,7 @@ const USAGE = `Usage: rescind COMMAND [options]
                                    end all its sessions and let nobody sign in, or let them again
   keys list                        list the signing keys
   keys rotate                      sign with a new key from now on; a running authority picks it up
+  keys drop KID                    forget a key that somebody else may have: what it signed dies at once
   audit show [--event E] [--sub S] [--sid S] [--limit N]
                                    print audit records, one JSON object a line
   audit verify                     check that the audit chain is whole
@@ -73,6 +75,7 @@ async function run(args: string[]): Promise<void> {
   if (values.version) return print('0.1.0')
   if (values.help || command === 'help') return print(USAGE)
   if (command === 'accounts' && isAccountCommand(action)) return account(values, action, operand)
+  if (command === 'keys' && isKeyCommand(action)) return keys(values, action, operand)
   switch (`${command} ${action}`.trim()) {
     case 'serve':
       return serve(values)
@@ -103,17 +106,6 @@ async function run(args: string[]): Promise<void> {
         )
         print(`The password of ${email} is set.`)
       })
-    case 'keys list':
-      return withNewStore(values, async (store) => {
-        for (const { kid, use, createdAt, retiredAt } of await store.read({ kind: 'keys' })) {
-          if (use !== 'signing') continue
-          print(`${kid}\tmade ${iso(createdAt)}\t${retiredAt ? `retired ${iso(retiredAt)}` : 'signing'}`)
-        }
-      })
-    case 'keys rotate':
-      return withNewStore(values, async (store, seal) => {
-        print(`Signing with ${await rotateSigningKey(store, seal, actor(), Date.now())} from now on.`)
-      })
     case 'audit show':
       return withStore(values, (store) => showAudit(store, values))
     case 'audit verify':
@@ -137,6 +129,12 @@ function account(values: Options, action: AccountCommand, operand: string | unde
   const who = action === 'review' ? '' : need(operand, `accounts ${action} EMAIL`)
   const given = { who, reason: values.reason, actor: actor() }
   return withStore(values, async (store) => print(await accountCommand(action, store, given)))
+}
+
+function keys(values: Options, action: KeyCommand, operand: string | undefined) {
+  const kid = action === 'drop' ? need(operand, 'keys drop KID') : ''
+  const open = action === 'drop' ? withStore : withNewStore
+  return open(values, async (store, seal) => print(await keyCommand(action, { store, seal }, kid, actor())))
 }
 
 function parse(args: string[]): { values: Options; positionals: string[] } {

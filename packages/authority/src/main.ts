@@ -9,7 +9,7 @@ import { destination, type Logger, pino } from 'pino'
 import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
 import { longestToken } from './domain/policy.ts'
-import type { LoggedRevocation } from './domain/revocation.ts'
+import type { LoggedRevocation, LogPosition } from './domain/revocation.ts'
 import { RescindError } from './errors.ts'
 import { createEvents } from './events.ts'
 import { createFailures } from './failures.ts'
@@ -128,12 +128,14 @@ async function startOn(
   authority.locate = options.locate
 
   store.onRevocation((revocation) => {
-    apply(authority, revocation)
+    apply(authority, revocation, feed.head)
     feed.publish(revocation)
     authority.events.hear(revocation)
     metrics.revoked(revocation)
   })
-  for await (const page of stillMatters(store, now())) for (const one of page) apply(authority, one)
+  for await (const page of stillMatters(store, now())) {
+    for (const one of page) apply(authority, one, await placeBefore(store, one))
+  }
   const timeOuts = startTimeOuts(authority)
   store.onOutsideChange(() => rotate())
   await loadOrigins(authority)
@@ -179,14 +181,14 @@ async function assemble(
   const indexes = await createIndexes({ store, ttl: longestToken(config.policy), now })
   view.bits.retire(indexes.firstList)
   const cutOffMarks = createCutOffMarks(store, view.bits, now)
-  const { seq } = await store.read({ kind: 'head' })
+  const { seq, tag } = await store.read({ kind: 'head' })
   const lists = { issuer: config.issuer, bits: view.bits, indexes, now, ring: () => ring }
   const services = { config, store, seal, view, indexes, now, log, ring: () => ring }
   const authority = Object.assign(services, {
     verifier: verifierOf(config.issuer, now, () => ring.verification),
     lateVerifier: verifierOf(config.issuer, now, () => ring.everSigned),
     cutOffMarks,
-    statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.seq) }),
+    statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.head) }),
     limits: createLimits(now),
     failures: createFailures(now),
     origins: createOrigins(),
@@ -194,7 +196,7 @@ async function assemble(
   }) as unknown as Authority
   authority.lastSeen = createLastSeen({ store, now, log })
   authority.feed = createFeed({
-    ...{ store, seq, now, resources: config.resources, trustProxy: config.trustProxy },
+    ...{ store, head: { seq, tag }, now, resources: config.resources, trustProxy: config.trustProxy },
     kids: () => ring.jwks.map(({ kid }) => kid),
     firstList: () => indexes.firstList,
     onAcknowledged: metrics.acknowledged,
@@ -262,8 +264,14 @@ async function drain(server: Server): Promise<void> {
   clearTimeout(patience)
 }
 
-function apply({ view, cutOffMarks }: Authority, revocation: LoggedRevocation) {
+/** What is not in the log any more is no place to go on from: whoever reads the lists then is sent everything. */
+async function placeBefore(store: Store, { what, seq }: LoggedRevocation): Promise<LogPosition> {
+  const tag = what === 'cut_off' ? await store.read({ kind: 'tag', seq: seq - 1 }) : undefined
+  return tag === undefined ? { seq: 0, tag: '' } : { seq: seq - 1, tag }
+}
+
+function apply({ view, cutOffMarks }: Authority, revocation: LoggedRevocation, before: LogPosition) {
   const record = toRecord(revocation)
   if (record) view.apply(record)
-  if (revocation.what === 'cut_off') cutOffMarks.order(revocation.seq)
+  if (revocation.what === 'cut_off') cutOffMarks.order(revocation.seq, before)
 }

@@ -25,6 +25,7 @@ export type AuditEvent = {
     | 'client.registered'
     | 'client.removed'
     | 'keys.rotated'
+    | 'keys.dropped'
   /** Who did it: an account (`account:…`), a client (`client:…`), the `cli`, or `rescind` itself. */
   actor: string
   sub?: string

@@ -1,4 +1,5 @@
 import type { StatusBits } from '@rescind/guard/status'
+import type { LogPosition } from '../domain/revocation.ts'
 import type { Store } from '../store/store.ts'
 
 const PAGE = 2_000
@@ -9,21 +10,22 @@ const RETRY = 1_000
  * That takes a look at every session: page by page, beside all else.
  */
 export type CutOffMarks = {
-  /** A cut-off was committed. */
-  order(seq: number): void
-  /** The newest revocation, of those up to `head`, that the bits know whole. */
-  known(head: number): number
+  /** A cut-off was committed; `before` is the place in the log that it came after. */
+  order(seq: number, before: LogPosition): void
+  /** The newest place, of those up to `head`, that the bits know whole. */
+  known(head: LogPosition): LogPosition
   close(): void
 }
 
 /** @param now the time in ms */
 export function createCutOffMarks(store: Store, bits: StatusBits, now: () => number): CutOffMarks {
-  const ordered = new Set<number>()
+  // What came before each, so that the bits are known to be whole up to there.
+  const ordered = new Map<number, LogPosition>()
   let marking = false
   let closed = false
 
   async function markAll() {
-    const all = [...ordered]
+    const all = [...ordered.keys()]
     for (let after = 0; ; ) {
       const { indexes, next } = await store.read({ kind: 'cut-off-tokens', after, at: now(), limit: PAGE })
       for (const index of indexes) bits.mark(index)
@@ -41,11 +43,11 @@ export function createCutOffMarks(store: Store, bits: StatusBits, now: () => num
     marking = false
   }
   return {
-    order(seq) {
-      ordered.add(seq)
+    order(seq, before) {
+      ordered.set(seq, before)
       void work()
     },
-    known: (head) => Math.min(head, ...[...ordered].map((seq) => seq - 1)),
+    known: (head) => [...ordered.values()].reduce((one, other) => (other.seq < one.seq ? other : one), head),
     close() {
       closed = true
     },

@@ -62,7 +62,7 @@ export function createProviderAuthentication(authority: Authority, audience: str
       ? await signed(token).catch((error) => unlessBad(authority, error))
       : bySecret(identityProviders, `Basic ${token}`)
     if (provider) return provider
-    authority.limits.badIdentityProvider.spend(addressOf(req, trustProxy))
+    authority.limits.badClient.spend(addressOf(req, trustProxy))
     throw refusal(bearer)
   }
 }
