@@ -26,6 +26,11 @@ export function endedBy(session: Session, cutOffs: readonly CutOff[]): Ending | 
   return undefined
 }
 
+/** Whether a cut-off leaves another one nothing to kill: it is of all that the other is of, and not older. */
+export function covers(old: CutOff, { before, clientId }: Pick<CutOff, 'before' | 'clientId'>): boolean {
+  return old.before >= before && (old.clientId === undefined || old.clientId === clientId)
+}
+
 /** The unexpired tokens of a session that cut-offs killed, whether or not the session ended with them. */
 export function tokensCutOff(
   session: Session,

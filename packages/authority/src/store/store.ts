@@ -1,4 +1,5 @@
 import type { AuditEvent, AuditRecord } from '../domain/audit.ts'
+import type { CutOff } from '../domain/cut-off.ts'
 import type { Device, SeenDevice } from '../domain/device.ts'
 import type { Reason } from '../domain/reason.ts'
 import type { LoggedRevocation, RevocationDecision, RevocationRequest } from '../domain/revocation.ts'
@@ -76,7 +77,14 @@ export type StoredKey = {
 }
 
 /** Sessions that end with what else a request writes. */
-export type Endings = { sids: string[]; reason: Reason; actor: string; address?: string }
+export type Endings = {
+  sids: string[]
+  /** All that this client holds ends. */
+  clientId?: string
+  reason: Reason
+  actor: string
+  address?: string
+}
 
 /** All that one request changes. It commits whole or not at all. */
 export type Transaction =
@@ -85,6 +93,8 @@ export type Transaction =
       kind: 'write'
       records: RecordWrite[]
       open?: Session
+      /** When the person let it be opened, in ms: what was called off since then does not open. */
+      grantedAt?: number
       /** The device that the session is opened on. */
       device?: SeenDevice
       end?: Endings
@@ -167,7 +177,20 @@ export type Query =
   | { kind: 'account-sessions'; sub: string; endedSince: number; limit: number }
   /** Any sessions, page by page: those after a place, which is 0 at first. */
   | { kind: 'sessions'; after: number; limit: number }
+  /** The sessions of an account, of a client, or any, the newest first: those before a place, where one is given. */
+  | { kind: 'list-sessions'; sub?: string; clientId?: string; before?: number; limit: number }
+  /**
+   * What a cut-off ends: live sessions before it is ordered (its `seq` is Infinity), those that ended with it after. By
+   * pages of `limit` sessions after a place, which is 0 at first.
+   */
+  | {
+      kind: 'cut-off-sessions'
+      cutOff: Pick<CutOff, 'seq' | 'before' | 'clientId'>
+      after: number
+      limit: number
+    }
   | { kind: 'devices'; sub: string }
+  | { kind: 'device'; id: string }
   /**
    * The status-list indexes of tokens that a cut-off killed and that have not expired at `at` (ms), by pages of `limit`
    * sessions after a place, which is 0 at first.
@@ -193,7 +216,10 @@ type Answers = DeliveryAnswers & {
   'browser-sessions': Session[]
   'account-sessions': Session[]
   sessions: { sessions: Session[]; next: number }
+  'list-sessions': { sessions: Session[]; next?: number }
+  'cut-off-sessions': { sessions: number; subs: string[]; clientIds: string[]; next: number }
   devices: Device[]
+  device: Device | undefined
   'cut-off-tokens': { indexes: number[]; next: number }
   account: Account | undefined
   'account-by-sub': Account | undefined

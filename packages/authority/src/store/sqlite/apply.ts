@@ -114,33 +114,40 @@ function writeRecords(tables: Tables, records: RecordWrite[]) {
 function write(
   tables: Tables,
   policy: Policy,
-  { records, open, device, end, audit, at }: Extract<Transaction, { kind: 'write' }>,
+  { records, open, grantedAt, device, end, audit, at }: Extract<Transaction, { kind: 'write' }>,
 ): WriteOutcome {
-  const conflict = conflictIn(tables, records) ?? (open && conflictOfOpening(tables, open))
+  const conflict = conflictIn(tables, records) ?? (open && conflictOfOpening(tables, open, grantedAt))
   if (conflict) return conflict
   if (open && !tables.insertSession(open)) return { kind: 'conflict', model: 'Session', op: 'open' }
   writeRecords(tables, records)
   for (const event of audit) tables.appendAudit(event)
   if (open && device && tables.seeDevice(device)) tables.appendAudit(deviceAdded(open, device, at))
-  const endings = [...(end?.sids ?? [])].map((sid) => ({ ...(end as Endings), sid }))
+  const requests = end ? requestsOf(end, at) : []
   for (const sid of open ? tooMany(tables, policy, open) : [])
-    endings.push({ sids: [], sid, reason: 'session_timeout', actor: 'rescind' })
-  const revocations = endings.flatMap(({ sid, reason, actor, address }) => {
-    const request = { by: { kind: 'session' as const, sid }, reason, actor }
-    const ended = revoke(tables, policy, { kind: 'revoke', request, address, at })
+    requests.push({ by: { kind: 'session', sid }, reason: 'session_timeout', actor: 'rescind' })
+  const revocations = requests.flatMap((request) => {
+    const ended = revoke(tables, policy, { kind: 'revoke', request, address: end?.address, at })
     return ended.kind === 'revoked' ? ended.revocations : []
   })
   return { kind: 'written', revocations }
 }
 
+function requestsOf({ sids, clientId, reason, actor }: Endings, at: number): RevocationRequest[] {
+  const cause = { reason, actor }
+  const sessions = sids.map((sid) => ({ by: { kind: 'session' as const, sid }, ...cause }))
+  if (clientId === undefined) return sessions
+  return [...sessions, { by: { kind: 'issued-before', before: at + 1, clientId }, ...cause }]
+}
+
 /** A session whose sign-in was called off between its code and now must not open. */
-function conflictOfOpening(tables: Tables, open: Session): Conflict | undefined {
+function conflictOfOpening(tables: Tables, open: Session, grantedAt = open.openedAt): Conflict | undefined {
   const account = tables.accountBySub(open.sub)
   const { validAfter = 0, validBrowser, deactivatedAt, resetRequired } = account ?? {}
   const calledOff = open.authTime * 1000 < validAfter && (!validBrowser || open.browser !== validBrowser)
   if (calledOff || resetRequired || deactivatedAt !== undefined)
     return { kind: 'conflict', model: 'Account', op: 'open' }
-  if (endedBy(open, tables.cutOffs())) return { kind: 'conflict', model: 'CutOff', op: 'open' }
+  if (endedBy({ ...open, refreshedAt: grantedAt }, tables.cutOffs()))
+    return { kind: 'conflict', model: 'CutOff', op: 'open' }
   return undefined
 }
 
@@ -206,7 +213,7 @@ function revoke(
   const { request, account, records = [], audit = [], address, at } = transaction
   const conflict = conflictIn(tables, records)?.model ?? (account && conflictOfChange(tables, account))
   if (conflict) return { kind: 'conflict', model: conflict }
-  const decision = decideRevocation(sessionsFor(tables, request), request, policy, at)
+  const decision = decideRevocation(sessionsFor(tables, request), request, policy, at, tables.cutOffs())
   if (decision.kind !== 'revoked') return decision
   if (account) tables.changeAccount(account)
   writeRecords(tables, records)

@@ -70,6 +70,7 @@ export function openSessions(db: DatabaseSync, policy: Policy) {
       update.run(JSON.stringify(state), seq, at, reason, state.sid)
     },
     ...openDue(db, sessionsIn),
+    ...openLists(db, toSession, () => cutOffs.all),
     cutOffTokens(after: number, at: number, limit: number): { indexes: number[]; next: number } {
       const rows = page.all(after, limit) as Row[]
       const indexes = rows.flatMap((row) => {
@@ -82,6 +83,48 @@ export function openSessions(db: DatabaseSync, policy: Policy) {
     cutOffs: () => cutOffs.all,
     addCutOff: cutOffs.add,
     readCutOffs: cutOffs.read,
+  }
+}
+
+/** What administrators look at. */
+function openLists(db: DatabaseSync, toSession: (row: Row) => Session, cutOffs: () => CutOff[]) {
+  const lists = {
+    all: db.prepare(`${COLUMNS} WHERE rowid < ?2 AND ?1 IS NULL ORDER BY rowid DESC LIMIT ?3`),
+    sub: db.prepare(`${COLUMNS} WHERE sub = ?1 AND rowid < ?2 ORDER BY rowid DESC LIMIT ?3`),
+    clientId: db.prepare(`${COLUMNS} WHERE client_id = ?1 AND rowid < ?2 ORDER BY rowid DESC LIMIT ?3`),
+  }
+  const pages = {
+    all: db.prepare(`${COLUMNS} WHERE ?1 IS NULL AND rowid > ?2 ORDER BY rowid LIMIT ?3`),
+    clientId: db.prepare(`${COLUMNS} WHERE client_id = ?1 AND rowid > ?2 ORDER BY rowid LIMIT ?3`),
+  }
+  return {
+    listSessions(query: { sub?: string; clientId?: string; before?: number; limit: number }) {
+      const { sub, clientId, before = Number.MAX_SAFE_INTEGER, limit } = query
+      // An account has few sessions: those of one client among them are picked out here.
+      const [list, of] =
+        sub !== undefined ? [lists.sub, sub] : [clientId ? lists.clientId : lists.all, clientId ?? null]
+      const rows = list.all(of, before, limit) as Row[]
+      const sessions = rows.map(toSession).filter((one) => (clientId ?? one.clientId) === one.clientId)
+      const last = rows.length === limit ? rows.at(-1) : undefined
+      return { sessions, ...(last ? { next: last.rowid } : {}) }
+    },
+    cutOffSessions(cutOff: Pick<CutOff, 'seq' | 'before' | 'clientId'>, after: number, limit: number) {
+      const { clientId, seq } = cutOff
+      const page = clientId === undefined ? pages.all : pages.clientId
+      const rows = page.all(clientId ?? null, after, limit) as Row[]
+      const all = [
+        ...cutOffs().filter((one) => one.seq < seq),
+        { ...cutOff, at: 0, reason: 'admin_forced' as const },
+      ]
+      const ended = rows.flatMap((row) => {
+        if (row.ended_seq !== null) return []
+        const session = JSON.parse(row.state) as Session
+        return endedBy(session, all)?.seq === seq ? [session] : []
+      })
+      const subs = [...new Set(ended.map(({ sub }) => sub))]
+      const clientIds = [...new Set(ended.map((one) => one.clientId))]
+      return { sessions: ended.length, subs, clientIds, next: rows.at(-1)?.rowid ?? after }
+    },
   }
 }
 
