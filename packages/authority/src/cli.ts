@@ -3,17 +3,20 @@ import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import { addAccount, setPassword } from './accounts.ts'
 import { type AccountCommand, accountCommand, isAccountCommand } from './accounts-command.ts'
-import { signAdminToken } from './admin.ts'
 import { ConfigError, readConfig } from './config.ts'
 import { type AuditRecord, CHAIN_START, verifyChain } from './domain/audit.ts'
 import { RescindError } from './errors.ts'
-import type { GuardState } from './feed/feed.ts'
-import { openKeyRing, rotateSigningKey } from './keys/ring.ts'
+import { showGuards } from './guards-command.ts'
+import { rotateSigningKey } from './keys/ring.ts'
 import { openData, startAuthority } from './main.ts'
 import { serveTools } from './mcp/stdio.ts'
 import { replayDeliveries, showDeliveries } from './notify/command.ts'
 import { readPassword } from './password-prompt.ts'
+import { revokeCommand } from './revoke-command.ts'
+import type { Here } from './running-authority.ts'
+import { showSessions } from './sessions-command.ts'
 import { type AuditFilter, type Store, StoreUnavailable } from './store/store.ts'
+import { UsageError } from './usage-error.ts'
 
 const USAGE = `Usage: rescind COMMAND [options]
 
@@ -34,6 +37,11 @@ const USAGE = `Usage: rescind COMMAND [options]
   audit verify                     check that the audit chain is whole
   deliveries [--state S] [--json]  list mails, webhooks and logout notices that are waiting, delivered or dead
   deliveries replay ID|--all-dead  try again what was given up; a running authority picks it up
+  revoke session SID | device ID | account EMAIL|SUB | client ID | issued-before TIME [--client ID]
+         --reason TEXT [--why R] [--dry-run] [--yes] [--json]
+                                   end it, everywhere; it counts first and asks. TIME: 2026-07-31T12:00:00Z, ms, or now
+  sessions [--sub S] [--client C] [--limit N] [--json]
+                                   list sessions, the newest first
   guards [--json]                  list the guards of a running authority, and how far behind they are
   mcp [--url URL]                  serve the MCP tools over stdio, for the authority at URL
                                    (RESCIND_URL; RESCIND_ACCESS_TOKEN is what whoami is asked with)
@@ -55,16 +63,18 @@ const OPTIONS = {
   limit: { type: 'string' },
   url: { type: 'string' },
   state: { type: 'string' },
+  client: { type: 'string' },
+  why: { type: 'string' },
+  yes: { type: 'boolean' },
+  'dry-run': { type: 'boolean' },
   json: { type: 'boolean' },
   'all-dead': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const
 
-type Flag = 'help' | 'version' | 'json' | 'all-dead'
+type Flag = 'help' | 'version' | 'json' | 'yes' | 'dry-run' | 'all-dead'
 type Options = { [name in keyof typeof OPTIONS]?: name extends Flag ? boolean : string }
-
-class UsageError extends Error {}
 
 async function run(args: string[]): Promise<void> {
   const { values, positionals } = parse(args)
@@ -72,6 +82,8 @@ async function run(args: string[]): Promise<void> {
   if (values.version) return print('0.1.0')
   if (values.help || command === 'help') return print(USAGE)
   if (command === 'accounts' && isAccountCommand(action)) return account(values, action, operand)
+  if (command === 'revoke')
+    return withHere(values, (here) => revokeCommand(here, [action, operand], values, print))
   switch (`${command} ${action}`.trim()) {
     case 'serve':
       return serve(values)
@@ -103,12 +115,7 @@ async function run(args: string[]): Promise<void> {
         print(`The password of ${email} is set.`)
       })
     case 'keys list':
-      return withStore(values, async (store) => {
-        for (const { kid, use, createdAt, retiredAt } of await store.read({ kind: 'keys' })) {
-          if (use !== 'signing') continue
-          print(`${kid}\tmade ${iso(createdAt)}\t${retiredAt ? `retired ${iso(retiredAt)}` : 'signing'}`)
-        }
-      })
+      return withStore(values, listKeys)
     case 'keys rotate':
       return withStore(values, async (store, seal) => {
         print(`Signing with ${await rotateSigningKey(store, seal, actor(), Date.now())} from now on.`)
@@ -123,8 +130,11 @@ async function run(args: string[]): Promise<void> {
       return withStore(values, (store) =>
         replayDeliveries(store, operand, values['all-dead'] === true, print),
       )
+    case 'sessions':
+      wholeNumber(values.limit)
+      return withHere(values, (here) => showSessions(here, values, print))
     case 'guards':
-      return showGuards(values)
+      return withHere(values, (here) => showGuards(here, values.json === true, print))
     default:
       throw new UsageError(
         command ? `There is no command "${`${command} ${action}`.trim()}".` : 'Name a command.',
@@ -186,6 +196,11 @@ async function withStore(
   }
 }
 
+function withHere(values: Options, work: (here: Here) => Promise<void>) {
+  const config = configFrom(values)
+  return withStore(values, (store, seal) => work({ config, store, seal, actor: actor() }))
+}
+
 async function* auditPages(
   store: Store,
   filter: Omit<AuditFilter, 'limit' | 'after'>,
@@ -199,47 +214,15 @@ async function* auditPages(
   }
 }
 
-/** Asks the authority that runs on this machine, with a token that only who can open its keys can make. */
-async function showGuards(values: Options) {
-  const config = configFrom(values)
-  await withStore(values, async (store, seal) => {
-    const ring = await openKeyRing(store, seal, Date.now())
-    const token = await signAdminToken(ring, config.issuer, actor(), Date.now())
-    const host = ['0.0.0.0', '::'].includes(config.host) ? 'localhost' : config.host
-    const url = `http://${host.includes(':') ? `[${host}]` : host}:${config.port}/v1/admin/guards`
-    const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } }).catch(
-      () => undefined,
-    )
-    if (response?.status !== 200) {
-      const what = response ? `answers ${response.status}` : 'does not answer'
-      throw new RescindError(
-        'UNAVAILABLE',
-        `The authority at ${url} ${what}. Is it running with this configuration?`,
-      )
-    }
-    const { seq, guards } = (await response.json()) as { seq: number; guards: GuardState[] }
-    if (values.json) return print(JSON.stringify({ seq, guards }))
-    print(`The newest revocation is ${seq}; ${guards.length} guards are connected.`)
-    for (const { guard, resources, address, agent, since, acknowledged, behind, silentFor } of guards) {
-      const lag = behind === 0 ? 'up to date' : `${behind} behind`
-      print(
-        [
-          guard,
-          resources.join(' '),
-          address,
-          agent,
-          `since ${iso(since)}`,
-          `at ${acknowledged}`,
-          lag,
-          `heard ${silentFor} ms ago`,
-        ].join('\t'),
-      )
-    }
-  })
+async function listKeys(store: Store) {
+  for (const { kid, use, createdAt, retiredAt } of await store.read({ kind: 'keys' })) {
+    if (use !== 'signing') continue
+    print(`${kid}\tmade ${iso(createdAt)}\t${retiredAt ? `retired ${iso(retiredAt)}` : 'signing'}`)
+  }
 }
 
 async function showAudit(store: Store, { event, sub, sid, limit = '1000000000' }: Options) {
-  if (!/^\d{1,10}$/.test(limit)) throw new UsageError(`--limit is "${limit}"; allowed: a whole number.`)
+  wholeNumber(limit)
   let left = Number(limit)
   for await (const record of auditPages(store, { event, sub, sid })) {
     if (left-- <= 0) return
@@ -256,6 +239,10 @@ async function verifyAudit(store: Store) {
   print(
     `The audit chain is whole: ${report.records} records, the last one ${records.at(-1)?.hash || CHAIN_START || '(none)'}.`,
   )
+}
+
+function wholeNumber(limit = '0') {
+  if (!/^\d{1,10}$/.test(limit)) throw new UsageError(`--limit is "${limit}"; allowed: a whole number.`)
 }
 
 function need(operand: string | undefined, usage: string): string {
