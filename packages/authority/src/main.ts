@@ -237,5 +237,5 @@ async function drain(server: Server): Promise<void> {
 function apply({ view, cutOffMarks }: Authority, revocation: LoggedRevocation) {
   const record = toRecord(revocation)
   if (record) view.apply(record)
-  if (revocation.what === 'cut_off') cutOffMarks.order(revocation.seq)
+  if (revocation.what === 'cut_off') cutOffMarks.order(revocation.seq, revocation.clientId)
 }

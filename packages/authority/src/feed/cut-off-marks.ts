@@ -6,11 +6,11 @@ const RETRY = 1_000
 
 /**
  * Guards are told of a cut-off in one message; who reads the status lists alone has to find each dead token's bit set.
- * That takes a look at every session: page by page, beside all else.
+ * That takes a look at every session, or at every one of a client: page by page, beside all else.
  */
 export type CutOffMarks = {
-  /** A cut-off was committed. */
-  order(seq: number): void
+  /** A cut-off was committed; with `clientId` it is of that client alone. */
+  order(seq: number, clientId?: string): void
   /** The newest revocation, of those up to `head`, that the bits know whole. */
   known(head: number): number
   close(): void
@@ -18,19 +18,25 @@ export type CutOffMarks = {
 
 /** @param now the time in ms */
 export function createCutOffMarks(store: Store, bits: StatusBits, now: () => number): CutOffMarks {
-  const ordered = new Set<number>()
+  const ordered = new Map<number, string | undefined>()
   let marking = false
   let closed = false
 
   async function markAll() {
     const all = [...ordered]
+    const clientIds = new Set(all.map(([, clientId]) => clientId))
+    for (const clientId of clientIds.has(undefined) ? [undefined] : clientIds) await mark(clientId)
+    for (const [seq] of all) ordered.delete(seq)
+  }
+  async function mark(clientId: string | undefined) {
+    const of = clientId === undefined ? {} : { clientId }
     for (let after = 0; ; ) {
-      const { indexes, next } = await store.read({ kind: 'cut-off-tokens', after, at: now(), limit: PAGE })
+      const query = { kind: 'cut-off-tokens', ...of, after, at: now(), limit: PAGE } as const
+      const { indexes, next } = await store.read(query)
       for (const index of indexes) bits.mark(index)
-      if (closed || next === after) break
+      if (closed || next === after) return
       after = next
     }
-    for (const seq of all) ordered.delete(seq)
   }
   async function work() {
     if (marking) return
@@ -41,11 +47,11 @@ export function createCutOffMarks(store: Store, bits: StatusBits, now: () => num
     marking = false
   }
   return {
-    order(seq) {
-      ordered.add(seq)
+    order(seq, clientId) {
+      ordered.set(seq, clientId)
       void work()
     },
-    known: (head) => Math.min(head, ...[...ordered].map((seq) => seq - 1)),
+    known: (head) => Math.min(head, ...[...ordered.keys()].map((seq) => seq - 1)),
     close() {
       closed = true
     },

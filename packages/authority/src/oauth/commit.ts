@@ -111,6 +111,7 @@ const CONFLICTS: Record<string, { error: string; error_description: string }> = 
     error: 'invalid_grant',
     error_description: 'the sign-in that the code came from was called off; sign in again',
   },
+  Client: { error: 'invalid_client', error_description: 'the client was removed' },
   CutOff: {
     error: 'invalid_grant',
     error_description: 'everything issued before now was called off; sign in again',

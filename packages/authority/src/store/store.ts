@@ -30,7 +30,7 @@ export type RecordWrite =
   | { op: 'consume'; model: string; id: string; at: number }
   | { op: 'delete'; model: string; id: string }
   /** Refuses the whole transaction when there is no such record: what it rests on has gone meanwhile. */
-  | { op: 'need'; model: string; id: string; uid: string }
+  | { op: 'need'; model: string; id: string; uid?: string }
 
 export type StoredRecord = { id: string; payload: Uint8Array; consumed?: number }
 
@@ -193,9 +193,9 @@ export type Query =
   | { kind: 'device'; id: string }
   /**
    * The status-list indexes of tokens that a cut-off killed and that have not expired at `at` (ms), by pages of `limit`
-   * sessions after a place, which is 0 at first.
+   * sessions after a place, which is 0 at first; with `clientId` of that client's sessions alone.
    */
-  | { kind: 'cut-off-tokens'; after: number; at: number; limit: number }
+  | { kind: 'cut-off-tokens'; clientId?: string; after: number; at: number; limit: number }
   | { kind: 'account'; email: string }
   | { kind: 'account-by-sub'; sub: string }
   | { kind: 'accounts' }

@@ -97,7 +97,11 @@ function conflictIn(tables: Tables, records: RecordWrite[]): Conflict | undefine
       const stored = tables.record(model, id)
       if (!stored || stored.consumed !== undefined) return { kind: 'conflict', model, op }
     }
-    if (op === 'need' && !tables.recordByUid(model, record.uid)) return { kind: 'conflict', model, op }
+    if (op === 'need') {
+      const found =
+        record.uid === undefined ? tables.record(model, id) : tables.recordByUid(model, record.uid)
+      if (!found) return { kind: 'conflict', model, op }
+    }
     if (op === 'put' && record.once && tables.record(model, id)) return { kind: 'conflict', model, op }
   }
   return undefined
@@ -122,7 +126,7 @@ function write(
   writeRecords(tables, records)
   for (const event of audit) tables.appendAudit(event)
   if (open && device && tables.seeDevice(device)) tables.appendAudit(deviceAdded(open, device, at))
-  const requests = end ? requestsOf(end, at) : []
+  const requests = end ? requestsOf(tables, end, at) : []
   for (const sid of open ? tooMany(tables, policy, open) : [])
     requests.push({ by: { kind: 'session', sid }, reason: 'session_timeout', actor: 'rescind' })
   const revocations = requests.flatMap((request) => {
@@ -132,10 +136,16 @@ function write(
   return { kind: 'written', revocations }
 }
 
-function requestsOf({ sids, clientId, reason, actor }: Endings, at: number): RevocationRequest[] {
+function requestsOf(
+  tables: Tables,
+  { sids, clientId, reason, actor }: Endings,
+  at: number,
+): RevocationRequest[] {
   const cause = { reason, actor }
   const sessions = sids.map((sid) => ({ by: { kind: 'session' as const, sid }, ...cause }))
-  if (clientId === undefined) return sessions
+  // Anybody may register a client and remove it: one that never had a session leaves no record for ever.
+  if (clientId === undefined || tables.listSessions({ clientId, limit: 1 }).sessions.length === 0)
+    return sessions
   return [...sessions, { by: { kind: 'issued-before', before: at + 1, clientId }, ...cause }]
 }
 
@@ -146,7 +156,7 @@ function conflictOfOpening(tables: Tables, open: Session, grantedAt = open.opene
   const calledOff = open.authTime * 1000 < validAfter && (!validBrowser || open.browser !== validBrowser)
   if (calledOff || resetRequired || deactivatedAt !== undefined)
     return { kind: 'conflict', model: 'Account', op: 'open' }
-  if (endedBy({ ...open, refreshedAt: grantedAt }, tables.cutOffs()))
+  if (endedBy({ ...open, refreshedAt: grantedAt }, tables.cutOffsOf(open.clientId)))
     return { kind: 'conflict', model: 'CutOff', op: 'open' }
   return undefined
 }
@@ -213,7 +223,9 @@ function revoke(
   const { request, account, records = [], audit = [], address, at } = transaction
   const conflict = conflictIn(tables, records)?.model ?? (account && conflictOfChange(tables, account))
   if (conflict) return { kind: 'conflict', model: conflict }
-  const decision = decideRevocation(sessionsFor(tables, request), request, policy, at, tables.cutOffs())
+  const { by } = request
+  const cutOffs = by.kind === 'issued-before' ? tables.cutOffsOf(by.clientId) : []
+  const decision = decideRevocation(sessionsFor(tables, request), request, policy, at, cutOffs)
   if (decision.kind !== 'revoked') return decision
   if (account) tables.changeAccount(account)
   writeRecords(tables, records)

@@ -31,7 +31,7 @@ function ask(tables: Tables, query: Query): AnswerOf<Query> {
     case 'devices':
       return tables.devicesOf(query.sub)
     case 'cut-off-tokens':
-      return tables.cutOffTokens(query.after, query.at, query.limit)
+      return tables.cutOffTokens(query.after, query.at, query.limit, query.clientId)
     case 'account':
       return tables.account(query.email)
     case 'account-by-sub':
