@@ -1,4 +1,4 @@
-import { type CutOff, covers } from './cut-off.ts'
+import { type CutOff, covers, laterSecond } from './cut-off.ts'
 import {
   type Actor,
   type Cause,
@@ -77,7 +77,7 @@ export function sessionsOf({ by }: RevocationRequest): string[] | { sub: string 
  * writes the log. Pure.
  * @param sessions what the store has for `sessionsOf(request)`
  * @param now the time in ms
- * @param cutOffs those that were ordered before
+ * @param cutOffs those that were ordered before, of the client or of all clients that a cut-off is of
  */
 export function decideRevocation(
   sessions: Map<string, Session>,
@@ -131,7 +131,9 @@ function decideCutOff(
   // What has not been issued yet can't be called off.
   const what = { before: Math.min(before, now + 1), ...(clientId === undefined ? {} : { clientId }) }
   if (cutOffs.some((one) => covers(one, what))) return { kind: 'already' }
-  return outcome([{ revocation: { what: 'cut_off', at: now, ...what, reason, actor } }], true)
+  const second = laterSecond(cutOffs, what)
+  const dated = second === undefined ? what : { ...what, second }
+  return outcome([{ revocation: { what: 'cut_off', at: now, ...dated, reason, actor } }], true)
 }
 
 function outcome(changes: Change[], signedOut: boolean): RevocationDecision {

@@ -224,7 +224,7 @@ function revoke(
   const conflict = conflictIn(tables, records)?.model ?? (account && conflictOfChange(tables, account))
   if (conflict) return { kind: 'conflict', model: conflict }
   const { by } = request
-  const cutOffs = by.kind === 'issued-before' ? tables.cutOffsOf(by.clientId) : []
+  const cutOffs = by.kind === 'issued-before' ? tables.cutOffsFor(by.clientId) : []
   const decision = decideRevocation(sessionsFor(tables, request), request, policy, at, cutOffs)
   if (decision.kind !== 'revoked') return decision
   if (account) tables.changeAccount(account)
@@ -234,8 +234,8 @@ function revoke(
   const revocations = decision.revocations.map((revocation) => {
     const logged = tables.logRevocation(revocation)
     if (logged.what === 'cut_off') {
-      const { seq, at, before, clientId, reason } = logged
-      tables.addCutOff({ seq, at, before, reason, ...(clientId === undefined ? {} : { clientId }) })
+      const { what: _, actor: __, ...cutOff } = logged
+      tables.addCutOff(cutOff)
     } else {
       const session = changed.get(logged.sid)
       if (session?.ended) session.ended.seq = logged.seq

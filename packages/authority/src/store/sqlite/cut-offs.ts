@@ -15,13 +15,18 @@ export function openCutOffs(db: DatabaseSync) {
     if (some) some.push(cutOff)
     else ofAll.set(cutOff.clientId, [cutOff])
   }
+  const of = (clientId: string | undefined): CutOff[] => {
+    const everybody = ofAll.get(undefined) ?? []
+    const own = (clientId !== undefined && ofAll.get(clientId)) || []
+    if (own.length === 0) return everybody
+    return everybody.length === 0 ? own : [...everybody, ...own].sort((a, b) => a.seq - b.seq)
+  }
   return {
     /** Those of everybody and of a client, in the order in which they were made. */
-    of(clientId: string | undefined): CutOff[] {
-      const everybody = ofAll.get(undefined) ?? []
-      const own = (clientId !== undefined && ofAll.get(clientId)) || []
-      if (own.length === 0) return everybody
-      return everybody.length === 0 ? own : [...everybody, ...own].sort((a, b) => a.seq - b.seq)
+    of,
+    /** Those that a new one has to look at: of its client, or of every client. */
+    for(clientId: string | undefined): CutOff[] {
+      return clientId === undefined ? [...ofAll.values()].flat() : of(clientId)
     },
     read() {
       ofAll.clear()

@@ -74,6 +74,7 @@ export function openSessions(db: DatabaseSync, policy: Policy) {
     ...openDue(db, sessionsIn),
     ...openLists(db, toSession),
     cutOffsOf: cutOffs.of,
+    cutOffsFor: cutOffs.for,
     addCutOff: cutOffs.add,
     readCutOffs: cutOffs.read,
   }
