@@ -292,7 +292,7 @@ describe('the global token revocation endpoint', () => {
       assert.ok(!answer.error_description.includes(email))
     }
     const unsupported = await call(authority, { sub_id: { format: 'did', url: 'did:x' } })
-    assert.match(await unsupported.text(), /`sub_id.format` must be email or iss_sub or opaque/)
+    assert.match(await unsupported.text(), /`sub_id.format` must be one of email, iss_sub, opaque/)
     const good = JSON.stringify(byEmail(email))
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/secevent+jwt'])
       assert.equal((await call(authority, good, undefined, { 'content-type': type })).status, 415)

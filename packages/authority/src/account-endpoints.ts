@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { changePassword, meanwhile } from './account-endings.ts'
 import { checkEmail, checkPassword, MAX_PASSWORD, verifyPassword } from './accounts.ts'
+import { namesAdministrator } from './administrators.ts'
 import { authenticate, authenticationFailed } from './authenticate.ts'
 import type { Authority } from './authority.ts'
 import { RescindError } from './errors.ts'
@@ -50,6 +51,8 @@ export async function emailEndpoint(authority: Authority, req: IncomingMessage, 
   const { sub, sid } = claims
   // The answer can't hide that an e-mail is taken; but only so many can be asked for.
   limits.emailChange.spend(sub)
+  // Whoever has an administrator's e-mail is one.
+  if (namesAdministrator(config, email)) throw taken()
   const at = now()
   const address = addressOf(req, config.trustProxy)
   const who = { at, actor: `account:${sub}`, sub, sid, address }
@@ -59,10 +62,13 @@ export async function emailEndpoint(authority: Authority, req: IncomingMessage, 
     audit: [{ ...who, event: 'account.email_changed', detail: `from ${account.email}` }],
     at,
   })
-  if (outcome.kind === 'conflict' && outcome.model === 'Email')
-    throw new RescindError('VALIDATION_ERROR', 'That e-mail can’t be used for this account.')
+  if (outcome.kind === 'conflict' && outcome.model === 'Email') throw taken()
   if (outcome.kind === 'conflict') throw meanwhile()
   sendJson(res, 200, { changed: true, email })
+}
+
+function taken(): RescindError {
+  return new RescindError('VALIDATION_ERROR', 'That e-mail can’t be used for this account.')
 }
 
 /** The claims of a live token of somebody who signed in a short while ago. */

@@ -1,7 +1,8 @@
 import { compromise, deactivate, reactivate, reviewed } from './account-endings.ts'
+import { findAccount } from './admin-revocations.ts'
 import { RescindError } from './errors.ts'
 import type { Revoked } from './revoke.ts'
-import type { Account, Store } from './store/store.ts'
+import type { Store } from './store/store.ts'
 
 /** The commands about what happened to an account. */
 const COMMANDS = ['compromise', 'deactivate', 'reactivate', 'review', 'reviewed'] as const
@@ -22,7 +23,7 @@ type Given = { who: string; reason: string | undefined; actor: string }
 export async function accountCommand(command: AccountCommand, store: Store, given: Given): Promise<string> {
   const place = { store, now: Date.now }
   if (command === 'review') return listForReview(store)
-  const { email, sub } = await find(store, given.who)
+  const { email, sub } = await findAccount(store, given.who)
   switch (command) {
     case 'compromise': {
       const outcome = await compromise(place, sub, given.actor, undefined, reasonOf(given))
@@ -37,14 +38,6 @@ export async function accountCommand(command: AccountCommand, store: Store, give
       await reviewed(place, sub, given.actor)
       return `${email} is marked for review no more.`
   }
-}
-
-async function find(store: Store, who: string): Promise<Account> {
-  const account = who.includes('@')
-    ? await store.read({ kind: 'account', email: who })
-    : await store.read({ kind: 'account-by-sub', sub: who })
-  if (!account) throw new RescindError('NOT_FOUND', 'There is no such account.')
-  return account
 }
 
 function reasonOf({ reason }: Given): string {

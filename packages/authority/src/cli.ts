@@ -3,19 +3,21 @@ import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import { addAccount, setPassword } from './accounts.ts'
 import { type AccountCommand, accountCommand, isAccountCommand } from './accounts-command.ts'
-import { signAdminToken } from './admin.ts'
 import { ConfigError, readConfig } from './config.ts'
 import { type AuditRecord, CHAIN_START, verifyChain } from './domain/audit.ts'
 import { RescindError } from './errors.ts'
-import type { GuardState } from './feed/feed.ts'
+import { showGuards } from './guards-command.ts'
 import { isKeyCommand, type KeyCommand, keyCommand } from './keys/command.ts'
-import { openKeyRing } from './keys/ring.ts'
 import { openData, startAuthority } from './main.ts'
 import { serveTools } from './mcp/stdio.ts'
 import { replayDeliveries, showDeliveries } from './notify/command.ts'
 import { readPassword } from './password-prompt.ts'
+import { revokeCommand } from './revoke-command.ts'
+import type { Here } from './running-authority.ts'
+import { showSessions } from './sessions-command.ts'
 import { startFailure } from './start-failure.ts'
 import { type AuditFilter, type Store, StoreUnavailable } from './store/store.ts'
+import { UsageError } from './usage-error.ts'
 
 const USAGE = `Usage: rescind COMMAND [options]
 
@@ -37,6 +39,11 @@ const USAGE = `Usage: rescind COMMAND [options]
   audit verify                     check that the audit chain is whole
   deliveries [--state S] [--json]  list mails, webhooks and logout notices that are waiting, delivered or dead
   deliveries replay ID|--all-dead  try again what was given up; a running authority picks it up
+  revoke session SID | device ID | account EMAIL|SUB | client ID | issued-before TIME [--client ID]
+         --reason TEXT [--why R] [--dry-run] [--yes] [--json]
+                                   end it, everywhere; it counts first and asks. TIME: 2026-07-31T12:00:00Z, ms, or now
+  sessions [--sub S] [--client C] [--limit N] [--json]
+                                   list sessions, the newest first
   guards [--json]                  list the guards of a running authority, and how far behind they are
   mcp [--url URL]                  serve the MCP tools over stdio, for the authority at URL
                                    (RESCIND_URL; RESCIND_ACCESS_TOKEN is what whoami is asked with)
@@ -58,16 +65,18 @@ const OPTIONS = {
   limit: { type: 'string' },
   url: { type: 'string' },
   state: { type: 'string' },
+  client: { type: 'string' },
+  why: { type: 'string' },
+  yes: { type: 'boolean' },
+  'dry-run': { type: 'boolean' },
   json: { type: 'boolean' },
   'all-dead': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const
 
-type Flag = 'help' | 'version' | 'json' | 'all-dead'
+type Flag = 'help' | 'version' | 'json' | 'yes' | 'dry-run' | 'all-dead'
 type Options = { [name in keyof typeof OPTIONS]?: name extends Flag ? boolean : string }
-
-class UsageError extends Error {}
 
 async function run(args: string[]): Promise<void> {
   const { values, positionals } = parse(args)
@@ -76,6 +85,8 @@ async function run(args: string[]): Promise<void> {
   if (values.help || command === 'help') return print(USAGE)
   if (command === 'accounts' && isAccountCommand(action)) return account(values, action, operand)
   if (command === 'keys' && isKeyCommand(action)) return keys(values, action, operand)
+  if (command === 'revoke')
+    return withHere(values, (here) => revokeCommand(here, [action, operand], values, print))
   switch (`${command} ${action}`.trim()) {
     case 'serve':
       return serve(values)
@@ -116,8 +127,11 @@ async function run(args: string[]): Promise<void> {
       return withStore(values, (store) =>
         replayDeliveries(store, operand, values['all-dead'] === true, print),
       )
+    case 'sessions':
+      wholeNumber(values.limit)
+      return withHere(values, (here) => showSessions(here, values, print))
     case 'guards':
-      return showGuards(values)
+      return withHere(values, (here) => showGuards(here, values.json === true, print))
     default:
       throw new UsageError(
         command ? `There is no command "${`${command} ${action}`.trim()}".` : 'Name a command.',
@@ -187,6 +201,11 @@ async function withStore(values: Options, work: Work, existing = true) {
   }
 }
 
+function withHere(values: Options, work: (here: Here) => Promise<void>) {
+  const config = configFrom(values)
+  return withStore(values, (store, seal) => work({ config, store, seal, actor: actor() }))
+}
+
 async function* auditPages(
   store: Store,
   filter: Omit<AuditFilter, 'limit' | 'after'>,
@@ -200,47 +219,8 @@ async function* auditPages(
   }
 }
 
-/** Asks the authority that runs on this machine, with a token that only who can open its keys can make. */
-async function showGuards(values: Options) {
-  const config = configFrom(values)
-  await withStore(values, async (store, seal) => {
-    const ring = await openKeyRing(store, seal, Date.now())
-    const token = await signAdminToken(ring, config.issuer, actor(), Date.now())
-    const host = ['0.0.0.0', '::'].includes(config.host) ? 'localhost' : config.host
-    const url = `http://${host.includes(':') ? `[${host}]` : host}:${config.port}/v1/admin/guards`
-    const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } }).catch(
-      () => undefined,
-    )
-    if (response?.status !== 200) {
-      const what = response ? `answers ${response.status}` : 'does not answer'
-      throw new RescindError(
-        'UNAVAILABLE',
-        `The authority at ${url} ${what}. Is it running with this configuration?`,
-      )
-    }
-    const { seq, guards } = (await response.json()) as { seq: number; guards: GuardState[] }
-    if (values.json) return print(JSON.stringify({ seq, guards }))
-    print(`The newest revocation is ${seq}; ${guards.length} guards are connected.`)
-    for (const { guard, resources, address, agent, since, acknowledged, behind, silentFor } of guards) {
-      const lag = behind === 0 ? 'up to date' : `${behind} behind`
-      print(
-        [
-          guard,
-          resources.join(' '),
-          address,
-          agent,
-          `since ${iso(since)}`,
-          `at ${acknowledged}`,
-          lag,
-          `heard ${silentFor} ms ago`,
-        ].join('\t'),
-      )
-    }
-  })
-}
-
 async function showAudit(store: Store, { event, sub, sid, limit = '1000000000' }: Options) {
-  if (!/^\d{1,10}$/.test(limit)) throw new UsageError(`--limit is "${limit}"; allowed: a whole number.`)
+  wholeNumber(limit)
   let left = Number(limit)
   for await (const record of auditPages(store, { event, sub, sid })) {
     if (left-- <= 0) return
@@ -257,6 +237,10 @@ async function verifyAudit(store: Store) {
   print(
     `The audit chain is whole: ${report.records} records, the last one ${records.at(-1)?.hash || CHAIN_START || '(none)'}.`,
   )
+}
+
+function wholeNumber(limit = '0') {
+  if (!/^\d{1,10}$/.test(limit)) throw new UsageError(`--limit is "${limit}"; allowed: a whole number.`)
 }
 
 function need(operand: string | undefined, usage: string): string {

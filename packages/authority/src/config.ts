@@ -93,6 +93,11 @@ const schema = z.strictObject({
   metrics: z
     .strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.number().int().min(0).max(65_535) })
     .optional(),
+  /** The e-mails of the accounts that may administer this authority over HTTP. */
+  admins: z
+    .array(z.string().regex(/^[^\s@]{1,64}@[^\s@]{1,189}$/, 'an e-mail address'))
+    .max(100)
+    .default([]),
   registration: z.strictObject({ open: z.boolean().default(true) }).prefault({}),
   /** Who is told of what happened, and how people get mail about it. */
   webhooks: z.array(webhookSettings).max(50).default([]),
@@ -183,6 +188,8 @@ function check(given: Map<string, Source>): Config {
       `\`issuer\` is ${issuer}; allowed: https, or http on localhost. Tokens must not travel in clear.`,
     )
   }
+  if (config.clients.some((one) => one.client_id === 'rescind-cli'))
+    throw new ConfigError('`clients` has rescind-cli; that is the command line’s own id.')
   for (const { resource, scopes, client_id, client_secret } of config.resources) {
     const own = resource === `${issuer}/v1` || resource.startsWith(`${issuer}/v1/`)
     if (own || Object.keys(scopes).some((scope) => scope.startsWith('rescind:')))

@@ -6,6 +6,7 @@ import { TokenInvalid } from '@rescind/guard/claims'
 import { createVerifier } from '@rescind/guard/verify'
 import { createRevocationView } from '@rescind/guard/view'
 import { destination, type Logger, pino } from 'pino'
+import { ADMIN_SCOPE, adminResource } from './administrators.ts'
 import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
 import { longestToken } from './domain/policy.ts'
@@ -72,7 +73,7 @@ function openSeal({ data, masterKey: configured }: Config): Seal {
   }
 }
 
-/** Adds what every authority has: its own MCP endpoint as a resource, and a client for agents. */
+/** Adds what every authority has: a client for agents, and as resources its MCP endpoint and its administration. */
 function withBuiltIns(config: Config): Config {
   const { issuer } = config
   const scopes = { 'account:read': 'See whose session this is' }
@@ -83,10 +84,16 @@ function withBuiltIns(config: Config): Config {
     token_endpoint_auth_method: 'none',
     firstParty: false,
   }
+  const mcp = { resource: `${issuer}/mcp`, name: `${config.name} MCP`, scopes }
+  const administration = {
+    resource: adminResource(issuer),
+    name: `${config.name} administration`,
+    scopes: { [ADMIN_SCOPE]: 'End anybody’s sessions, and change any account' },
+  }
   return {
     ...config,
     clients: [agent, ...config.clients],
-    resources: [...config.resources, { resource: `${issuer}/mcp`, name: `${config.name} MCP`, scopes }],
+    resources: [...config.resources, mcp, ...(config.admins.length > 0 ? [administration] : [])],
   }
 }
 
@@ -273,5 +280,5 @@ async function placeBefore(store: Store, { what, seq }: LoggedRevocation): Promi
 function apply({ view, cutOffMarks }: Authority, revocation: LoggedRevocation, before: LogPosition) {
   const record = toRecord(revocation)
   if (record) view.apply(record)
-  if (revocation.what === 'cut_off') cutOffMarks.order(revocation.seq, before)
+  if (revocation.what === 'cut_off') cutOffMarks.order(revocation, before)
 }

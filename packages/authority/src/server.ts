@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { emailEndpoint, passwordEndpoint } from './account-endpoints.ts'
-import { adminGuards } from './admin.ts'
-import { compromiseEndpoint } from './admin-accounts.ts'
+import { adminRoute } from './admin-endpoints.ts'
 import type { Authority, Origins } from './authority.ts'
 import { RescindError } from './errors.ts'
 import { LIST_TTL } from './feed/status-list.ts'
@@ -48,7 +47,8 @@ export function createListener(authority: Authority): RequestListener {
       throw new RescindError('VALIDATION_ERROR', 'The request target is not valid.')
     if (cors(origins, req, res)) return
     if (url.pathname === '/mcp') refuseForeignOrigin(req, issuer, origins)
-    const route = routes.get(url.pathname) ?? ownRoute(authority, url.pathname)
+    const { pathname } = url
+    const route = routes.get(pathname) ?? ownRoute(authority, pathname) ?? adminRoute(authority, pathname)
     if (route) {
       if (!route.methods.includes(req.method ?? '')) return refuseMethod(res, route)
       return route.serve(req, res, url)
@@ -56,8 +56,6 @@ export function createListener(authority: Authority): RequestListener {
     const list = /^\/status-lists\/(\d{1,9})$/.exec(url.pathname)?.[1]
     if (list && /^(GET|HEAD)$/.test(`${req.method}`))
       return sendStatusList(authority, req, res, url, Number(list))
-    const compromised = /^\/v1\/admin\/accounts\/([\w-]{1,64})\/compromise$/.exec(url.pathname)?.[1]
-    if (compromised && req.method === 'POST') return compromiseEndpoint(authority, req, res, compromised)
     const step = /^\/interaction\/([\w-]{1,64})(?:\/(login|consent|cancel))?$/.exec(url.pathname)
     if (step && (req.method === 'GET' ? !step[2] : req.method === 'POST' && step[2])) {
       return interactionEndpoint(authority, req, res, step.slice(1))
@@ -102,7 +100,6 @@ function createRoutes(authority: Authority): Map<string, Route> {
       ROUTES.userinfo,
       { methods: ['GET', 'POST'], serve: (req, res) => userinfoEndpoint(authority, req, res) },
     ],
-    ['/v1/admin/guards', get((req, res) => adminGuards(authority, req, res))],
     ['/forgot', page(forgotEndpoint)],
     ['/reset', page(resetEndpoint)],
     ['/not-me', page(notMeEndpoint)],

@@ -1,5 +1,7 @@
+import { type CutOff, covers, laterSecond } from './cut-off.ts'
 import {
   type Actor,
+  type Cause,
   type Change,
   endSession,
   expired,
@@ -75,12 +77,14 @@ export function sessionsOf({ by }: RevocationRequest): string[] | { sub: string 
  * writes the log. Pure.
  * @param sessions what the store has for `sessionsOf(request)`
  * @param now the time in ms
+ * @param cutOffs those that were ordered before, of the client or of all clients that a cut-off is of
  */
 export function decideRevocation(
   sessions: Map<string, Session>,
   request: RevocationRequest,
   policy: Policy,
   now: number,
+  cutOffs: readonly CutOff[] = [],
 ): RevocationDecision {
   const { by } = request
   switch (by.kind) {
@@ -113,19 +117,23 @@ export function decideRevocation(
         by.except === undefined,
       )
     }
-    case 'issued-before': {
-      const { before, clientId } = by
-      const { reason, actor } = request
-      // What has not been issued yet can't be called off.
-      const cutOff = { at: now, before: Math.min(before, now + 1), reason, actor }
-      const revocation = {
-        what: 'cut_off' as const,
-        ...cutOff,
-        ...(clientId === undefined ? {} : { clientId }),
-      }
-      return outcome([{ revocation }], true)
-    }
+    case 'issued-before':
+      return decideCutOff(by, request, now, cutOffs)
   }
+}
+
+function decideCutOff(
+  { before, clientId }: { before: number; clientId?: string },
+  { reason, actor }: Cause,
+  now: number,
+  cutOffs: readonly CutOff[],
+): RevocationDecision {
+  // What has not been issued yet can't be called off.
+  const what = { before: Math.min(before, now + 1), ...(clientId === undefined ? {} : { clientId }) }
+  if (cutOffs.some((one) => covers(one, what))) return { kind: 'already' }
+  const second = laterSecond(cutOffs, what)
+  const dated = second === undefined ? what : { ...what, second }
+  return outcome([{ revocation: { what: 'cut_off', at: now, ...dated, reason, actor } }], true)
 }
 
 function outcome(changes: Change[], signedOut: boolean): RevocationDecision {

@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { ClientMetadata, Configuration, KoaContextWithOIDC } from 'oidc-provider'
+import { adminResource } from '../administrators.ts'
 import type { Authority, MountedProvider } from '../authority.ts'
 import type { ResourceConfig } from '../config.ts'
 import { lifetimesOf, longestToken } from '../domain/policy.ts'
@@ -165,6 +166,7 @@ function logoutByProviders({ issuer, identityProviders }: Authority['config']): 
 function features(authority: Authority): Configuration['features'] {
   const { config } = authority
   const byId = new Map(config.resources.map((resource) => [resource.resource, resource]))
+  const configured = new Set(config.clients.map((client) => client.client_id))
   return {
     devInteractions: { enabled: false },
     userinfo: { enabled: false },
@@ -209,6 +211,9 @@ function features(authority: Authority): Configuration['features'] {
       getResourceServerInfo: async (ctx, indicator, client) => {
         const resource = byId.get(indicator)
         if (!resource) throw new errors.InvalidTarget('this authority issues no tokens for that resource')
+        // A stranger's app must not get at it by being allowed to without much thought.
+        if (indicator === adminResource(config.issuer) && !configured.has(client.clientId))
+          throw new errors.InvalidTarget('only clients of the configuration get tokens for that resource')
         // A person is asked about one resource, so that is all that one sign-in can grant.
         if ([ctx.oidc.params?.resource].flat().length > 1) {
           throw new errors.InvalidTarget('ask for one resource at a time')

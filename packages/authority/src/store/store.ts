@@ -1,4 +1,5 @@
 import type { AuditEvent, AuditRecord } from '../domain/audit.ts'
+import type { CutOff } from '../domain/cut-off.ts'
 import type { Device, SeenDevice } from '../domain/device.ts'
 import type { Reason } from '../domain/reason.ts'
 import type {
@@ -34,7 +35,7 @@ export type RecordWrite =
   | { op: 'consume'; model: string; id: string; at: number }
   | { op: 'delete'; model: string; id: string }
   /** Refuses the whole transaction when there is no such record: what it rests on has gone meanwhile. */
-  | { op: 'need'; model: string; id: string; uid: string }
+  | { op: 'need'; model: string; id: string; uid?: string }
 
 export type StoredRecord = { id: string; payload: Uint8Array; consumed?: number }
 
@@ -81,7 +82,14 @@ export type StoredKey = {
 }
 
 /** Sessions that end with what else a request writes. */
-export type Endings = { sids: string[]; reason: Reason; actor: string; address?: string }
+export type Endings = {
+  sids: string[]
+  /** All that this client holds ends. */
+  clientId?: string
+  reason: Reason
+  actor: string
+  address?: string
+}
 
 /** All that one request changes. It commits whole or not at all. */
 export type Transaction =
@@ -90,6 +98,8 @@ export type Transaction =
       kind: 'write'
       records: RecordWrite[]
       open?: Session
+      /** When the person let it be opened, in ms: what was called off since then does not open. */
+      grantedAt?: number
       /** The device that the session is opened on. */
       device?: SeenDevice
       end?: Endings
@@ -179,12 +189,25 @@ export type Query =
   | { kind: 'account-sessions'; sub: string; endedSince: number; limit: number }
   /** Any sessions, page by page: those after a place, which is 0 at first. */
   | { kind: 'sessions'; after: number; limit: number }
+  /** The sessions of an account, of a client, or any, the newest first: those before a place, where one is given. */
+  | { kind: 'list-sessions'; sub?: string; clientId?: string; before?: number; limit: number }
+  /**
+   * What a cut-off ends: live sessions before it is ordered (its `seq` is Infinity), those that ended with it after. By
+   * pages of `limit` sessions after a place, which is 0 at first.
+   */
+  | {
+      kind: 'cut-off-sessions'
+      cutOff: Pick<CutOff, 'seq' | 'before' | 'clientId'>
+      after: number
+      limit: number
+    }
   | { kind: 'devices'; sub: string }
+  | { kind: 'device'; id: string }
   /**
    * The status-list indexes of tokens that a cut-off killed and that have not expired at `at` (ms), by pages of `limit`
-   * sessions after a place, which is 0 at first.
+   * sessions after a place, which is 0 at first; with `clientId` of that client's sessions alone.
    */
-  | { kind: 'cut-off-tokens'; after: number; at: number; limit: number }
+  | { kind: 'cut-off-tokens'; clientId?: string; after: number; at: number; limit: number }
   | { kind: 'account'; email: string }
   | { kind: 'account-by-sub'; sub: string }
   | { kind: 'accounts' }
@@ -207,7 +230,10 @@ type Answers = DeliveryAnswers & {
   'browser-sessions': Session[]
   'account-sessions': Session[]
   sessions: { sessions: Session[]; next: number }
+  'list-sessions': { sessions: Session[]; next?: number }
+  'cut-off-sessions': { sessions: number; subs: string[]; clientIds: string[]; next: number }
   devices: Device[]
+  device: Device | undefined
   'cut-off-tokens': { indexes: number[]; next: number }
   account: Account | undefined
   'account-by-sub': Account | undefined

@@ -102,6 +102,7 @@ const MIGRATIONS = [
   ALTER TABLE accounts ADD COLUMN deactivated_at INTEGER;
   `,
   DELIVERIES_SCHEMA,
+  'CREATE INDEX sessions_client ON sessions (client_id);',
 ]
 
 /**
