@@ -83,6 +83,12 @@ async function populate(parts: Parts, sizes: Sizes, say: (what: string) => void)
     openSession(parts, await indexes.next(), { refreshable: true, ...(sub ? { sub } : {}) })
   const account = async (count: number): Promise<Opened> => {
     const sub = randomBytes(12).toString('base64url')
+    const now = Date.now()
+    await store.transact({
+      kind: 'add-account',
+      account: { sub, email: `${sub}@example.com`, name: sub, password: 'none', createdAt: now },
+      audit: { event: 'account.created', at: now, actor: 'bench', sub },
+    })
     const all = await Promise.all(Array.from({ length: count }, () => open(sub)))
     return all[0] as Opened
   }
