@@ -84,11 +84,9 @@ async function populate(parts: Parts, sizes: Sizes, say: (what: string) => void)
   const account = async (count: number): Promise<Opened> => {
     const sub = randomBytes(12).toString('base64url')
     const now = Date.now()
-    await store.transact({
-      kind: 'add-account',
-      account: { sub, email: `${sub}@example.com`, name: sub, password: 'none', createdAt: now },
-      audit: { event: 'account.created', at: now, actor: 'bench', sub },
-    })
+    const facts = { sub, email: `${sub}@example.com`, name: sub, password: 'none', createdAt: now }
+    const audit = { event: 'account.created' as const, at: now, actor: 'bench', sub }
+    await store.transact({ kind: 'add-account', account: facts, audit })
     const all = await Promise.all(Array.from({ length: count }, () => open(sub)))
     return all[0] as Opened
   }

@@ -203,6 +203,37 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
       assert.equal(sideEffect, undefined, 'a refused transaction wrote something')
     })
 
+    it('cut-off-outlived: a code from before a cut-off opens nothing, nor one of a client that is gone', async () => {
+      const cutOff = { by: { kind: 'issued-before' as const, before: NOW }, reason: 'admin_forced' as const }
+      await store.transact({ kind: 'revoke', request: { ...cutOff, actor: 'test' }, at: NOW })
+      const open = (sid: string, grantedAt: number, records: RecordWrite[] = []) =>
+        store.transact({
+          ...{
+            kind: 'write',
+            records,
+            open: { ...sessionNamed(sid), openedAt: NOW + 5, refreshedAt: NOW + 5 },
+          },
+          ...{ grantedAt, audit: [], at: NOW + 5 },
+        })
+      assert.equal((await open('before', NOW - 1)).kind, 'conflict')
+      assert.equal((await open('after', NOW)).kind, 'written')
+      const need: RecordWrite[] = [{ op: 'need', model: 'Client', id: 'c' }]
+      assert.equal((await open('gone', NOW, need)).kind, 'conflict')
+      const client = put('c', { model: 'Client' })
+      await store.transact({ kind: 'write', records: [client], audit: [], at: NOW })
+      assert.equal((await open('there', NOW, need)).kind, 'written')
+      const removal = { op: 'delete' as const, model: 'Client', id: 'c' }
+      const end = { sids: [], clientId: 'app', reason: 'app_uninstall' as const, actor: 'client:app' }
+      const at = NOW + 10
+      const removed = await store.transact({ kind: 'write', records: [removal], end, audit: [], at })
+      assert.deepEqual(removed.kind === 'written' && removed.revocations.map(({ what }) => what), ['cut_off'])
+      for (const sid of ['after', 'there'])
+        assert.equal((await store.read({ kind: 'session', sid }))?.ended?.reason, 'app_uninstall')
+      const unused = { ...end, clientId: 'never used' }
+      const nothing = await store.transact({ kind: 'write', records: [], end: unused, audit: [], at })
+      assert.deepEqual(nothing, { kind: 'written', revocations: [] })
+    })
+
     it('proof-used-twice: a record that may be put once is refused the second time', async () => {
       const write = () =>
         store.transact({ kind: 'write', records: [put('jti', { once: true })], audit: [], at: NOW })
