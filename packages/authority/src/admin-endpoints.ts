@@ -1,13 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { compromise, deactivate, reactivate, reviewed } from './account-endings.ts'
+import { reportOn } from './account-report.ts'
 import { administrator } from './admin.ts'
+import { auditEndpoint } from './admin-audit.ts'
 import { listAccounts, listSessions, toAdminAccount } from './admin-lists.ts'
 import { type Counts, carryOut, countFirst, findAccount, readOrder, words } from './admin-revocations.ts'
 import type { Authority } from './authority.ts'
-import { RescindError } from './errors.ts'
 import { addressOf } from './http/address.ts'
 import { readJson } from './http/body.ts'
+import { readQuery, wrongQuery } from './http/query.ts'
 import { sendJson } from './http/respond.ts'
 import { receiptOf, sendReceipt } from './receipt.ts'
 import type { RevokeOutcome } from './store/store.ts'
@@ -45,6 +47,10 @@ const OPERATIONS: Record<string, (asked: Asked) => Promise<void>> = {
     if (review !== undefined && review !== 'true') throw wrongQuery('review', '`true`')
     sendJson(res, 200, await listAccounts(authority, { review: review === 'true', after }))
   },
+  async 'GET accounts/*/report'({ authority, res, sub }) {
+    sendJson(res, 200, await reportOn(authority, await findAccount(authority.store, sub)))
+  },
+  'GET audit': ({ authority, req, res, url }) => auditEndpoint(authority, req, res, url),
   async 'POST revocations'(asked) {
     const { authority, req, res, actor, address } = asked
     const order = readOrder(await readJson(req), authority.now())
@@ -91,20 +97,6 @@ export function adminRoute(authority: Authority, path: string) {
       await OPERATIONS[`${method} ${target}`]?.({ authority, req, res, url, actor, address, sub: rest ?? '' })
     },
   }
-}
-
-/** A filter that is misspelt must not list everything. */
-function readQuery<Name extends string>({ searchParams }: URL, names: Name[]): { [name in Name]?: string } {
-  for (const name of searchParams.keys()) {
-    if (!(names as string[]).includes(name))
-      throw new RescindError('VALIDATION_ERROR', `Unknown filter. Known: ${names.join(', ')}.`)
-    if (searchParams.getAll(name).length > 1 || !searchParams.get(name)) throw wrongQuery(name, 'one value')
-  }
-  return Object.fromEntries(searchParams) as { [name in Name]?: string }
-}
-
-function wrongQuery(name: string, allowed: string): RescindError {
-  return new RescindError('VALIDATION_ERROR', `\`${name}\` must be ${allowed}.`)
 }
 
 /** Says what ended; with `Prefer: wait=N` also which guards have confirmed it. */

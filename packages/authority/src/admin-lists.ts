@@ -1,5 +1,6 @@
 import type { Authority } from './authority.ts'
 import type { Reason } from './domain/reason.ts'
+import type { Session } from './domain/session.ts'
 import { iso, lastSeenOf } from './own-sessions.ts'
 import type { Account, Store } from './store/store.ts'
 
@@ -29,17 +30,18 @@ export async function listSessions(
 ): Promise<{ sessions: AdminSession[]; next?: string }> {
   const { sessions, next } = await store.read({ kind: 'list-sessions', ...filter, limit: PAGE })
   const emails = await emailsOf(store, new Set(sessions.map(({ sub }) => sub)))
-  const listed = sessions.map((session) => {
-    const { sid, sub, clientId, device, openedAt, scope, ended } = session
-    const email = emails.get(sub)
-    return {
-      ...{ sid, sub, ...(email === undefined ? {} : { email }), clientId },
-      ...(device === undefined ? {} : { device }),
-      ...{ openedAt: iso(openedAt), lastSeen: iso(lastSeenOf(session)), scope },
-      ...(ended ? { endedAt: iso(ended.at), reason: ended.reason } : {}),
-    }
-  })
+  const listed = sessions.map((session) => toAdminSession(session, emails.get(session.sub)))
   return { sessions: listed, ...(next === undefined ? {} : { next: `${next}` }) }
+}
+
+export function toAdminSession(session: Session, email: string | undefined): AdminSession {
+  const { sid, sub, clientId, device, openedAt, scope, ended } = session
+  return {
+    ...{ sid, sub, ...(email === undefined ? {} : { email }), clientId },
+    ...(device === undefined ? {} : { device }),
+    ...{ openedAt: iso(openedAt), lastSeen: iso(lastSeenOf(session)), scope },
+    ...(ended ? { endedAt: iso(ended.at), reason: ended.reason } : {}),
+  }
 }
 
 async function emailsOf(store: Store, subs: Set<string>): Promise<Map<string, string | undefined>> {

@@ -1,10 +1,11 @@
 #!/usr/bin/env node
+import { once } from 'node:events'
 import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import { addAccount, setPassword } from './accounts.ts'
 import { type AccountCommand, accountCommand, isAccountCommand } from './accounts-command.ts'
+import { type AuditCommand, auditCommand, isAuditCommand } from './audit-command.ts'
 import { ConfigError, readConfig } from './config.ts'
-import { type AuditRecord, CHAIN_START, verifyChain } from './domain/audit.ts'
 import { RescindError } from './errors.ts'
 import { showGuards } from './guards-command.ts'
 import { isKeyCommand, type KeyCommand, keyCommand } from './keys/command.ts'
@@ -16,7 +17,7 @@ import { revokeCommand } from './revoke-command.ts'
 import type { Here } from './running-authority.ts'
 import { showSessions } from './sessions-command.ts'
 import { startFailure } from './start-failure.ts'
-import { type AuditFilter, type Store, StoreUnavailable } from './store/store.ts'
+import { type Store, StoreUnavailable } from './store/store.ts'
 import { UsageError } from './usage-error.ts'
 
 const USAGE = `Usage: rescind COMMAND [options]
@@ -34,9 +35,13 @@ const USAGE = `Usage: rescind COMMAND [options]
   keys list                        list the signing keys
   keys rotate                      sign with a new key from now on; a running authority picks it up
   keys drop KID                    forget a key that somebody else may have: what it signed dies at once
-  audit show [--event E] [--sub S] [--sid S] [--limit N]
-                                   print audit records, one JSON object a line
-  audit verify                     check that the audit chain is whole
+  accounts report EMAIL|SUB [--json]
+                                   what happened to an account lately, in one report
+  audit show [--limit N] [FILTERS] print the newest audit records (100), one JSON object a line
+  audit export [FILTERS]           print all of them; FILTERS: --event --sub --sid --client --actor --reason
+                                   --address --seq --since --until
+  audit verify [--file F] [--anchor N:HASH]
+                                   check that the audit chain, or an export of it, is whole
   deliveries [--state S] [--json]  list mails, webhooks and logout notices that are waiting, delivered or dead
   deliveries replay ID|--all-dead  try again what was given up; a running authority picks it up
   revoke session SID | device ID | account EMAIL|SUB | client ID | issued-before TIME [--client ID]
@@ -60,6 +65,13 @@ const OPTIONS = {
   name: { type: 'string' },
   reason: { type: 'string' },
   event: { type: 'string' },
+  actor: { type: 'string' },
+  address: { type: 'string' },
+  seq: { type: 'string' },
+  since: { type: 'string' },
+  until: { type: 'string' },
+  file: { type: 'string' },
+  anchor: { type: 'string' },
   sub: { type: 'string' },
   sid: { type: 'string' },
   limit: { type: 'string' },
@@ -84,6 +96,7 @@ async function run(args: string[]): Promise<void> {
   if (values.version) return print('0.1.0')
   if (values.help || command === 'help') return print(USAGE)
   if (command === 'accounts' && isAccountCommand(action)) return account(values, action, operand)
+  if (command === 'audit' && isAuditCommand(action)) return audit(values, action)
   if (command === 'keys' && isKeyCommand(action)) return keys(values, action, operand)
   if (command === 'revoke')
     return withHere(values, (here) => revokeCommand(here, [action, operand], values, print))
@@ -117,10 +130,6 @@ async function run(args: string[]): Promise<void> {
         )
         print(`The password of ${email} is set.`)
       })
-    case 'audit show':
-      return withStore(values, (store) => showAudit(store, values))
-    case 'audit verify':
-      return withStore(values, verifyAudit)
     case 'deliveries':
       return withStore(values, (store) => showDeliveries(store, values, print))
     case 'deliveries replay':
@@ -141,8 +150,21 @@ async function run(args: string[]): Promise<void> {
 
 function account(values: Options, action: AccountCommand, operand: string | undefined) {
   const who = action === 'review' ? '' : need(operand, `accounts ${action} EMAIL`)
-  const given = { who, reason: values.reason, actor: actor() }
+  const given = { who, reason: values.reason, json: values.json === true, actor: actor() }
   return withStore(values, async (store) => print(await accountCommand(action, store, given)))
+}
+
+function audit(values: Options, action: AuditCommand) {
+  wholeNumber(values.limit)
+  const work = (store?: Store) =>
+    auditCommand(
+      action,
+      async () => store as Store,
+      values,
+      (line) => print(line),
+    )
+  // A file is verified without any data.
+  return action === 'verify' && values.file !== undefined ? work() : withStore(values, work)
 }
 
 function keys(values: Options, action: KeyCommand, operand: string | undefined) {
@@ -206,39 +228,6 @@ function withHere(values: Options, work: (here: Here) => Promise<void>) {
   return withStore(values, (store, seal) => work({ config, store, seal, actor: actor() }))
 }
 
-async function* auditPages(
-  store: Store,
-  filter: Omit<AuditFilter, 'limit' | 'after'>,
-): AsyncGenerator<AuditRecord> {
-  for (let after = 0; ; ) {
-    const page = await store.read({ kind: 'audit', filter: { ...filter, after, limit: 1_000 } })
-    yield* page
-    const last = page.at(-1)
-    if (!last) return
-    after = last.n
-  }
-}
-
-async function showAudit(store: Store, { event, sub, sid, limit = '1000000000' }: Options) {
-  wholeNumber(limit)
-  let left = Number(limit)
-  for await (const record of auditPages(store, { event, sub, sid })) {
-    if (left-- <= 0) return
-    print(JSON.stringify({ ...record, at: iso(record.at) }))
-  }
-}
-
-async function verifyAudit(store: Store) {
-  const records: AuditRecord[] = []
-  for await (const record of auditPages(store, {})) records.push(record)
-  const report = verifyChain(records)
-  if (!report.whole)
-    throw new RescindError('INTERNAL', `The audit chain is broken at ${report.brokenAt}: ${report.problem}.`)
-  print(
-    `The audit chain is whole: ${report.records} records, the last one ${records.at(-1)?.hash || CHAIN_START || '(none)'}.`,
-  )
-}
-
 function wholeNumber(limit = '0') {
   if (!/^\d{1,10}$/.test(limit)) throw new UsageError(`--limit is "${limit}"; allowed: a whole number.`)
 }
@@ -253,12 +242,9 @@ function actor(): string {
   return `cli:${userInfo().username}`
 }
 
-function iso(at: number): string {
-  return new Date(at).toISOString()
-}
-
-function print(line: string) {
-  process.stdout.write(`${line}\n`)
+/** Who has much to print waits for the reader. */
+async function print(line: string) {
+  if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
 }
 
 // What we write is for this user only. A reader that has seen enough (`| head`) is no fault of ours.

@@ -71,6 +71,8 @@ const schema = z.strictObject({
       maxPerAccount: z.number().int().min(1).max(1000).default(DEFAULT_POLICY.maxSessions),
     })
     .prefault({}),
+  /** How long audit records are kept, in days. */
+  audit: z.strictObject({ keepDays: z.number().int().min(30).max(36_500).default(400) }).prefault({}),
   revocation: z.strictObject({ cascade: z.enum(['token', 'session']).default('token') }).prefault({}),
   /** Rules about what is suspicious; each can be switched off with `false`. */
   suspicion: z

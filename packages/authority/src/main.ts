@@ -7,6 +7,7 @@ import { createVerifier } from '@rescind/guard/verify'
 import { createRevocationView } from '@rescind/guard/view'
 import { destination, type Logger, pino } from 'pino'
 import { ADMIN_SCOPE, adminResource } from './administrators.ts'
+import { startAuditRetention } from './audit-retention.ts'
 import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
 import { longestToken } from './domain/policy.ts'
@@ -144,6 +145,7 @@ async function startOn(
     for (const one of page) apply(authority, one, await placeBefore(store, one))
   }
   const timeOuts = startTimeOuts(authority)
+  const retention = startAuditRetention(authority)
   store.onOutsideChange(() => rotate())
   await loadOrigins(authority)
   authority.notices = await startNotices(authority, metrics)
@@ -161,6 +163,7 @@ async function startOn(
     async close() {
       clearInterval(sweeper)
       timeOuts.stop()
+      retention.stop()
       authority.cutOffMarks.close()
       authority.events.close()
       authority.lastSeen.close()

@@ -24,6 +24,7 @@ export type AuditEvent = {
     | 'revocation'
     | 'client.registered'
     | 'client.removed'
+    | 'audit.pruned'
     | 'keys.rotated'
     | 'keys.dropped'
   /** Who did it: an account (`account:…`), a client (`client:…`), the `cli`, or `rescind` itself. */
@@ -43,8 +44,11 @@ export type AuditEvent = {
 /** A link of the chain: `hash` covers the event and the hash before it, so nothing can be changed unseen. */
 export type AuditRecord = AuditEvent & { n: number; hash: string }
 
-/** The hash before the first record. */
-export const CHAIN_START = ''
+/** A place in the chain: the number of a record and its hash. */
+export type Anchor = { n: number; hash: string }
+
+/** The place before the first record. */
+export const CHAIN_START: Anchor = { n: 0, hash: '' }
 
 const FIELDS = [
   'at',
@@ -75,30 +79,7 @@ export function chainHash(previous: string, n: number, event: AuditEvent): strin
 }
 
 /** Appends `event` after the record whose number and hash are given. */
-export function link(previous: { n: number; hash: string }, event: AuditEvent): AuditRecord {
+export function link(previous: Anchor, event: AuditEvent): AuditRecord {
   const n = previous.n + 1
   return { ...event, n, hash: chainHash(previous.hash, n, event) }
-}
-
-export type ChainReport =
-  | { whole: true; records: number }
-  | { whole: false; brokenAt: number; problem: string }
-
-/** Checks a chain from its start. A broken link is named by the number of the first record that doesn't fit. */
-export function verifyChain(records: Iterable<AuditRecord>): ChainReport {
-  let previous = { n: 0, hash: CHAIN_START }
-  for (const record of records) {
-    if (record.n !== previous.n + 1) {
-      return { whole: false, brokenAt: previous.n + 1, problem: `record ${previous.n + 1} is missing` }
-    }
-    if (chainHash(previous.hash, record.n, record) !== record.hash) {
-      return {
-        whole: false,
-        brokenAt: record.n,
-        problem: `record ${record.n} or the one before it was changed`,
-      }
-    }
-    previous = record
-  }
-  return { whole: true, records: previous.n }
 }

@@ -1,4 +1,4 @@
-import type { AuditEvent, AuditRecord } from '../domain/audit.ts'
+import type { Anchor, AuditEvent, AuditRecord } from '../domain/audit.ts'
 import type { CutOff } from '../domain/cut-off.ts'
 import type { Device, SeenDevice } from '../domain/device.ts'
 import type { Reason } from '../domain/reason.ts'
@@ -9,6 +9,7 @@ import type {
   RevocationRequest,
 } from '../domain/revocation.ts'
 import type { RefreshDecision, RefreshRequest, Session } from '../domain/session.ts'
+import type { AuditFilter, AuditPage } from './audit.ts'
 import type { DeliveryAnswers, DeliveryOutcomes, DeliveryQuery, DeliveryTransaction } from './deliveries.ts'
 
 /*
@@ -119,6 +120,11 @@ export type Transaction =
     }
   /** What changes of an account without ending anything. */
   | { kind: 'change-account'; account: AccountChange; audit: AuditEvent[]; at: number }
+  /**
+   * Cuts off audit records of before `before` (ms), at most `limit` of them and none that notices were not made of yet;
+   * where it cut and that it did commit with it.
+   */
+  | { kind: 'prune-audit'; before: number; limit: number; at: number }
   /** Ends sessions that are over by themselves at `at` (ms), at most `limit` of them. */
   | { kind: 'time-out'; at: number; limit: number }
   /** Which sessions the APIs of these resources have seen by `at` (ms); what is none of theirs is left alone. */
@@ -163,6 +169,7 @@ type Outcomes = DeliveryOutcomes & {
   revoke: RevokeOutcome
   'change-account': ChangeOutcome
   'time-out': TimeOutOutcome
+  'prune-audit': { pruned: Anchor | undefined }
   'reserve-indexes': { first: number }
 }
 type Written = { kind: 'written' } | { kind: 'exists' } | { kind: 'missing' }
@@ -174,8 +181,6 @@ export type OutcomeOf<T extends Transaction> = T extends { kind: keyof Outcomes 
 export type Head = LogPosition & { first: number; records: number }
 /** A status list, and when the last token in it has expired, in ms. */
 export type LiveList = { list: number; until: number }
-
-export type AuditFilter = { event?: string; sub?: string; sid?: string; after?: number; limit: number }
 
 export type Query =
   | DeliveryQuery
@@ -219,7 +224,11 @@ export type Query =
   | { kind: 'tag'; seq: number }
   /** The status lists that are not over at `at` (ms), in order. */
   | { kind: 'status-lists'; at: number }
-  | { kind: 'audit'; filter: AuditFilter }
+  /** The records after a place that a filter lets through, the oldest first. */
+  | { kind: 'audit'; filter: AuditFilter & { after?: number; limit: number } }
+  | ({ kind: 'audit-page' } & AuditPage)
+  /** What stood before the oldest record that is kept; nothing where none was cut off. */
+  | { kind: 'audit-anchor' }
 
 /** What a question is answered with, by its kind. */
 type Answers = DeliveryAnswers & {
@@ -244,6 +253,8 @@ type Answers = DeliveryAnswers & {
   tag: string | undefined
   'status-lists': LiveList[]
   audit: AuditRecord[]
+  'audit-page': { records: AuditRecord[]; next?: number }
+  'audit-anchor': Anchor | undefined
 }
 export type AnswerOf<Q extends Query> = Answers[Q['kind']]
 

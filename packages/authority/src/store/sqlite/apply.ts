@@ -1,4 +1,5 @@
 import type { AuditEvent } from '../../domain/audit.ts'
+import { prunedUpTo } from '../../domain/audit-chain.ts'
 import { endedBy } from '../../domain/cut-off.ts'
 import type { SeenDevice } from '../../domain/device.ts'
 import type { Policy } from '../../domain/policy.ts'
@@ -43,6 +44,8 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
       return changeAccount(tables, transaction)
     case 'time-out':
       return timeOut(tables, policy, transaction)
+    case 'prune-audit':
+      return { pruned: pruneAudit(tables, transaction) }
     case 'seen':
       see(tables, transaction)
       return { kind: 'written' }
@@ -69,6 +72,13 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
     case 'replay-deliveries':
       return tables.changeDeliveries(transaction)
   }
+}
+
+/** The record of it is younger than what it cuts off, so the chain itself says where it was cut. */
+function pruneAudit(tables: Tables, { before, limit, at }: Extract<Transaction, { kind: 'prune-audit' }>) {
+  const pruned = tables.cutAudit(before, tables.noticesMadeOf(), limit, at)
+  if (pruned) tables.appendAudit({ event: 'audit.pruned', at, actor: 'rescind', detail: prunedUpTo(pruned) })
+  return pruned
 }
 
 function see(tables: Tables, { sids, resources, at }: Extract<Transaction, { kind: 'seen' }>) {

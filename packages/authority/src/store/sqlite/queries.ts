@@ -50,6 +50,10 @@ function ask(tables: Tables, query: Query): AnswerOf<Query> {
       return tables.listsAt(query.at)
     case 'audit':
       return tables.audit(query.filter)
+    case 'audit-page':
+      return tables.auditPage(query.filter, query)
+    case 'audit-anchor':
+      return tables.anchor()
     case 'notify-cursor':
     case 'deliveries':
     case 'due-deliveries':

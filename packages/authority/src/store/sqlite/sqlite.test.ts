@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, describe, it } from 'node:test'
 import { DEFAULT_POLICY } from '../../domain/policy.ts'
 import { conformance, sessionNamed } from '../conformance.ts'
+import { logConformance } from '../conformance-logs.ts'
 import { StoreUnavailable } from '../store.ts'
 import { openSqliteStore } from './sqlite.ts'
 
@@ -22,12 +23,14 @@ after(() => {
 const open = (path: string, exclusive = true) => openSqliteStore({ path, policy: DEFAULT_POLICY, exclusive })
 
 let current = ''
-conformance('sqlite', {
+const suite = {
   fresh: () => {
     current = newPath()
   },
   open: () => open(current),
-})
+}
+conformance('sqlite', suite)
+logConformance('sqlite', suite)
 
 describe('the embedded store', () => {
   const NOW = 1_800_000_000_000
