@@ -133,6 +133,44 @@ describe('a key rotation', () => {
   })
 })
 
+describe('a key that was dropped', () => {
+  it('takes with it what it signed, at the authority and at guards; sessions go on with the next one', async () => {
+    const authority = await startTestAuthority()
+    const { issuer } = authority
+    const guard = createGuard({ issuer, audience: API, credentials: API_GUARD, onStale: 'deny' })
+    await guard.ready()
+    const before = await signIn(issuer)
+    const { sub } = await guard.check(before.access_token)
+    const kid = JSON.parse(atob(`${before.access_token.split('.')[0]}`)).kid as string
+    const drop = (which: string) => rescind(['keys', 'drop', which, '--data', authority.config.data])
+    assert.equal(drop('nonsense').status, 1)
+    assert.match(drop('nonsense').stderr, /rescind keys list/)
+    assert.equal(drop('root').status, 1, 'nor is any other secret one')
+    assert.equal(drop('').status, 2)
+    assert.equal(rescind(['keys', 'list', '--data', authority.config.data]).stdout.match(/\n/g)?.length, 1)
+    const dropped = drop(kid)
+    const signing = /Signing with (\S+)\./.exec(dropped.stdout)?.[1]
+    assert.ok(signing && signing !== kid, dropped.stderr)
+    await until(async () => !(await lives(issuer, before.access_token)))
+    const refused = () =>
+      guard.check(before.access_token).then(
+        () => false,
+        () => true,
+      )
+    await until(refused)
+    const after = await refreshed(issuer, before.refresh_token)
+    await until(async () => (await guard.check(after.access_token).catch(() => undefined))?.sub === sub)
+    const listed = rescind(['keys', 'list', '--data', authority.config.data]).stdout
+    assert.ok(!listed.includes(kid) && listed.includes(signing))
+    const told = rescind(['audit', 'show', '--event', 'keys.dropped', '--data', authority.config.data])
+    assert.ok(told.stdout.includes(`signing key ${kid}`))
+    const forged = { accessToken: before.access_token, refreshToken: after.refresh_token }
+    assert.equal((await post(`${issuer}/v1/revoke`, forged)).status, 400, 'it logs nobody out either')
+    guard.close()
+    await authority.stop()
+  })
+})
+
 describe('rescind guards', () => {
   it('lists the guards of the running authority, and how far behind they are', async () => {
     const authority = await startTestAuthority()
@@ -145,7 +183,7 @@ describe('rescind guards', () => {
     const { access_token, refresh_token } = await signIn(authority.issuer)
     const pair = { accessToken: access_token, refreshToken: refresh_token }
     await post(`${authority.issuer}/v1/revoke`, pair)
-    const { seq } = authority.authority.feed
+    const { seq } = authority.authority.feed.head
     const list = async () => JSON.parse((await rescindWhileServing(['guards', '--json', ...at])).stdout)
     await until(async () =>
       (await list()).guards.some((one: { acknowledged: number }) => one.acknowledged === seq),

@@ -25,10 +25,10 @@ export function basicOf({ clientId, clientSecret }: FeedCredentials): string {
 export async function openFeed(
   issuer: string,
   credentials: FeedCredentials | undefined,
-  options: { since?: string | number; headers?: Record<string, string> } = {},
+  options: { since?: string | number; tag?: string; headers?: Record<string, string> } = {},
 ): Promise<FeedClient> {
   const authorization = credentials && basicOf(credentials)
-  const query = options.since === undefined ? '' : `?since=${options.since}`
+  const query = options.since === undefined ? '' : `?since=${options.since}&tag=${options.tag ?? ''}`
   const socket = new WebSocket(`${issuer.replace('http', 'ws')}/feed${query}`, {
     headers: { ...(authorization ? { authorization } : {}), ...options.headers },
   })

@@ -50,6 +50,8 @@ describe('the feed', () => {
     await assert.rejects(connect(API_GUARD, { headers: { origin: 'https://app.example' } }), /refused: 403/)
     await assert.rejects(connect(API_GUARD, { since: '-1' }), /refused: 400/)
     await assert.rejects(connect(API_GUARD, { since: '9'.repeat(16) }), /refused: 400/)
+    await assert.rejects(connect(API_GUARD, { since: 1, tag: 'x'.repeat(33) }), /refused: 400/)
+    await assert.rejects(connect(API_GUARD, { since: 1, tag: '%22' }), /refused: 400/)
     assert.equal((await fetch(`${authority.issuer}/feed`)).status, 426)
   })
 
@@ -119,10 +121,10 @@ describe('the feed', () => {
     const [one, two] = [await signIn(authority.issuer), await signIn(authority.issuer)]
     await revoke(one)
     const before = await connect(API_GUARD)
-    const { seq } = await before.next('revocation', ({ sid }) => sid === sidOf(one))
+    const { seq, tag } = await before.next('revocation', ({ sid }) => sid === sidOf(one))
     before.socket.terminate()
     await revoke(two)
-    const guard = await connect(API_GUARD, { since: seq })
+    const guard = await connect(API_GUARD, { since: seq, tag })
     await guard.next('ready')
     const [missed] = guard.messages
     assert.deepEqual(missed?.type === 'revocation' && [missed.sid, missed.prev, missed.seq > seq], [
@@ -131,6 +133,29 @@ describe('the feed', () => {
       true,
     ])
     assert.equal(guard.messages.filter(({ type }) => type === 'revocation').length, 1)
+  })
+
+  it('tells a guard to start anew when it has followed another log, restored or swapped', async () => {
+    const { seq, tag } = await (await connect(API_GUARD)).next('ready')
+    assert.ok(seq > 1 && tag)
+    for (const place of [
+      { since: seq, tag: 'another-log' },
+      { since: seq },
+      { since: seq - 1, tag },
+      { since: seq + 1, tag },
+      { since: 999_999, tag },
+    ]) {
+      const guard = await connect(API_GUARD, place)
+      await guard.next('reload')
+      assert.equal(guard.messages.length, 1, 'it is told of nothing else')
+    }
+  })
+
+  it('counts for nothing what a guard only claims to have', async () => {
+    const guard = await connect(API_GUARD, { since: 999_999, tag: 'x' })
+    await guard.next('reload')
+    const [known] = authority.authority.feed.guards()
+    assert.deepEqual([known?.acknowledged, (known?.behind ?? 0) > 0], [0, true])
   })
 
   it('does not send what can no longer matter', async () => {
@@ -173,11 +198,10 @@ describe('the feed', () => {
       await revoke(session)
     const db = new DatabaseSync(join(authority.config.data, 'rescind.db'))
     db.exec('DELETE FROM revocations WHERE seq < (SELECT max(seq) FROM revocations)')
-    const { seq } = db.prepare('SELECT max(seq) AS seq FROM revocations').get() as { seq: number }
     db.close()
-    const away = await connect(API_GUARD, { since: 1 })
-    await away.next('reload')
-    const near = await connect(API_GUARD, { since: seq - 1 })
+    const { seq, tag } = authority.authority.feed.head
+    for (const since of [1, seq - 1]) await (await connect(API_GUARD, { since, tag })).next('reload')
+    const near = await connect(API_GUARD, { since: seq, tag })
     await near.next('ready')
     assert.ok(!near.messages.some(({ type }) => type === 'reload'))
   })
@@ -199,18 +223,26 @@ describe('a guard that does not read', () => {
       idx: 2 ** 20 + idx,
       exp: 2 ** 31,
     }))
-    for (let seq = feed.seq + 1; feed.guards().length === 2 && seq < 2_000; seq++) {
+    for (let seq = feed.head.seq + 1; feed.guards().length === 2 && seq < 2_000; seq++) {
       const whose = { sid: `fat-${seq}`, sub: 'somebody', clientId: 'app', actor: 'test', audiences: [API] }
-      feed.publish({ ...whose, what: 'session', at: Date.now(), reason: 'user_logout', seq, tokens })
+      feed.publish({
+        ...whose,
+        what: 'session',
+        at: Date.now(),
+        reason: 'user_logout',
+        seq,
+        tag: `${seq}`,
+        tokens,
+      })
       quick.ack((await quick.next('revocation', (one) => one.seq === seq)).seq)
       quick.messages.length = 0
     }
     await until(() => feed.guards().length === 1)
-    await until(() => feed.guards()[0]?.acknowledged === feed.seq)
+    await until(() => feed.guards()[0]?.acknowledged === feed.head.seq)
     slow.socket.resume()
     await slow.closed
     const has = Math.max(...slow.messages.map((one) => ('seq' in one ? one.seq : 0)))
-    assert.ok(has < feed.seq, 'it was sent everything')
+    assert.ok(has < feed.head.seq, 'it was sent everything')
     quick.socket.terminate()
     await authority.stop()
   })

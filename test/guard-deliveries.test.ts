@@ -59,7 +59,7 @@ describe('a guard that is away', () => {
     proxy.cut(true)
     await Promise.all(dead.map(({ sid }) => end(authority, sid)))
     proxy.mend()
-    const { seq } = authority.authority.feed
+    const { seq } = authority.authority.feed.head
     await until(async () => (await guard.state()).seq >= seq)
     let accepted = 0
     for (const { token } of dead) if ((await codeOf(guard, token)) === 'ok') accepted++

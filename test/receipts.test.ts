@@ -9,7 +9,11 @@ import { signIn, type Tokens } from './sign-in.ts'
 /* `Prefer: wait=N`: an answer that says which APIs refuse the tokens by now. */
 
 type Names = { guard: string; resources: string[] }[]
-type Receipt = { revoked: boolean; ended: { seq: number }[]; guards: { confirmed: Names; waiting: Names } }
+type Receipt = {
+  revoked: boolean
+  ended: { seq: number }[]
+  guards: { confirmed: Names; waiting: Names; more?: unknown }
+}
 
 describe('a revocation that waits for the guards', () => {
   let authority: TestAuthority
@@ -83,6 +87,14 @@ describe('a revocation that waits for the guards', () => {
     const { guards } = (body as { receipt: Receipt }).receipt
     assert.deepEqual(guards.waiting, [{ guard: id, resources: [API] }])
     assert.equal(guards.confirmed.length, 1)
+  })
+
+  it('names a few guards, and counts the others', async () => {
+    for (let n = 0; n < 23; n++) await startMuteGuard()
+    const { body } = await revoke(await signIn(authority.issuer), 'wait=1')
+    const { guards } = (body as { receipt: Receipt }).receipt
+    assert.deepEqual([guards.confirmed.length, guards.waiting.length], [0, 20])
+    assert.deepEqual(guards.more, { confirmed: 0, waiting: 3 })
   })
 
   it('does not wait for a guard that goes away', async () => {

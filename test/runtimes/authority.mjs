@@ -8,6 +8,7 @@ import { decodeJwt, importJWK, SignJWT } from 'jose'
 import { WebSocketServer } from 'ws'
 
 const { port, clock, feed, jwk, log } = JSON.parse(process.argv[2])
+const AUDIENCE = 'https://api.example'
 const CREDENTIALS = `Basic ${Buffer.from('the+api:a+secret%3A+100%25').toString('base64')}`
 
 const privateKey = await importJWK(jwk, 'EdDSA')
@@ -27,7 +28,7 @@ async function answer(req, res) {
   if (req.url === '/oauth/jwks') return json({ keys: [publicJwk] })
   if (req.url === '/oauth/introspect') return json({ active: isActive(body) })
   if (req.url === '/status-lists/0') return res.end(await statusList())
-  if (req.url === '/status-lists') return json({ status_lists: [listUri(issuer(), 0)], rescind_seq: head() })
+  if (req.url === '/status-lists') return json({ status_lists: [listUri(issuer(), 0)], ...place() })
   res.writeHead(404).end()
 }
 
@@ -35,7 +36,8 @@ function revoke(what) {
   const prev = head()
   const record = { seq: prev + 1, at: now(), reason: 'user_logout', ...what }
   log.push(record)
-  for (const guard of guards.clients) send(guard, { type: 'revocation', ...record, prev })
+  for (const guard of guards.clients)
+    send(guard, { type: 'revocation', ...record, tag: tagOf(record.seq), prev })
   return record
 }
 
@@ -49,11 +51,15 @@ function statusList() {
   for (const index of log.flatMap(({ tokens }) => tokens)) bytes[index >> 3] |= 1 << (index & 7)
   const iat = Math.floor(now() / 1000)
   const lst = deflateSync(bytes).toString('base64url')
-  const claims = { sub: listUri(issuer(), 0), iat, exp: iat + 300, ttl: 10, rescind_seq: head() }
+  const claims = { sub: listUri(issuer(), 0), iat, exp: iat + 300, ttl: 10, ...place() }
   return new SignJWT({ ...claims, status_list: { bits: 1, lst } })
     .setProtectedHeader({ alg: 'EdDSA', typ: 'statuslist+jwt', kid: jwk.kid })
     .sign(privateKey)
 }
+
+const tagOf = (seq) => (seq === 0 ? '' : `tag-${seq}`)
+const place = () => ({ rescind_seq: head(), rescind_tag: tagOf(head()) })
+const beat = () => ({ seq: head(), tag: tagOf(head()), prev: head(), at: now(), firstList: 0 })
 
 function send(guard, message) {
   guard.send(JSON.stringify(message))
@@ -65,15 +71,14 @@ server.on('upgrade', (req, socket, start) => {
   guards.handleUpgrade(req, socket, start, (guard) => {
     let prev = Number(new URL(req.url, issuer()).searchParams.get('since'))
     for (const record of log.filter(({ seq }) => seq > prev)) {
-      send(guard, { type: 'revocation', ...record, prev })
+      send(guard, { type: 'revocation', ...record, tag: tagOf(record.seq), prev })
       prev = record.seq
     }
-    send(guard, { type: 'ready', guard: 'g1', kids: [jwk.kid], seq: head(), prev, at: now(), firstList: 0 })
+    send(guard, { type: 'ready', guard: 'g1', resources: [AUDIENCE], kids: [jwk.kid], ...beat(), prev })
   })
 })
 setInterval(() => {
-  const beat = { type: 'heartbeat', seq: head(), prev: head(), at: now(), firstList: 0 }
-  for (const guard of guards.clients) send(guard, beat)
+  for (const guard of guards.clients) send(guard, { type: 'heartbeat', ...beat() })
 }, 200)
 // Who started us is gone.
 process.stdin.on('end', () => process.exit()).resume()

@@ -33,7 +33,7 @@ const CURSOR = /^[1-9]\d{0,14}$/
 /** By method and path; `*` stands for the `sub` of an account. */
 const OPERATIONS: Record<string, (asked: Asked) => Promise<void>> = {
   'GET guards': async ({ authority: { feed }, res }) =>
-    sendJson(res, 200, { seq: feed.seq, guards: feed.guards() }),
+    sendJson(res, 200, { seq: feed.head.seq, guards: feed.guards() }),
   async 'GET sessions'({ authority, res, url }) {
     const { sub, client: clientId, cursor } = readQuery(url, ['sub', 'client', 'cursor'])
     if (cursor !== undefined && !CURSOR.test(cursor)) throw wrongQuery('cursor', 'the `next` of a page')

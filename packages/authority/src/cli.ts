@@ -7,7 +7,7 @@ import { ConfigError, readConfig } from './config.ts'
 import { type AuditRecord, CHAIN_START, verifyChain } from './domain/audit.ts'
 import { RescindError } from './errors.ts'
 import { showGuards } from './guards-command.ts'
-import { rotateSigningKey } from './keys/ring.ts'
+import { isKeyCommand, type KeyCommand, keyCommand } from './keys/command.ts'
 import { openData, startAuthority } from './main.ts'
 import { serveTools } from './mcp/stdio.ts'
 import { replayDeliveries, showDeliveries } from './notify/command.ts'
@@ -15,6 +15,7 @@ import { readPassword } from './password-prompt.ts'
 import { revokeCommand } from './revoke-command.ts'
 import type { Here } from './running-authority.ts'
 import { showSessions } from './sessions-command.ts'
+import { startFailure } from './start-failure.ts'
 import { type AuditFilter, type Store, StoreUnavailable } from './store/store.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -32,6 +33,7 @@ const USAGE = `Usage: rescind COMMAND [options]
                                    end all its sessions and let nobody sign in, or let them again
   keys list                        list the signing keys
   keys rotate                      sign with a new key from now on; a running authority picks it up
+  keys drop KID                    forget a key that somebody else may have: what it signed dies at once
   audit show [--event E] [--sub S] [--sid S] [--limit N]
                                    print audit records, one JSON object a line
   audit verify                     check that the audit chain is whole
@@ -82,6 +84,7 @@ async function run(args: string[]): Promise<void> {
   if (values.version) return print('0.1.0')
   if (values.help || command === 'help') return print(USAGE)
   if (command === 'accounts' && isAccountCommand(action)) return account(values, action, operand)
+  if (command === 'keys' && isKeyCommand(action)) return keys(values, action, operand)
   if (command === 'revoke')
     return withHere(values, (here) => revokeCommand(here, [action, operand], values, print))
   switch (`${command} ${action}`.trim()) {
@@ -90,7 +93,7 @@ async function run(args: string[]): Promise<void> {
     case 'mcp':
       return mcp(values)
     case 'accounts add':
-      return withStore(values, async (store) => {
+      return withNewStore(values, async (store) => {
         const email = need(operand, 'accounts add EMAIL')
         const password = await readPassword(`Password for ${email}: `)
         const name = values.name ?? email.split('@')[0] ?? email
@@ -113,12 +116,6 @@ async function run(args: string[]): Promise<void> {
           Date.now(),
         )
         print(`The password of ${email} is set.`)
-      })
-    case 'keys list':
-      return withStore(values, listKeys)
-    case 'keys rotate':
-      return withStore(values, async (store, seal) => {
-        print(`Signing with ${await rotateSigningKey(store, seal, actor(), Date.now())} from now on.`)
       })
     case 'audit show':
       return withStore(values, (store) => showAudit(store, values))
@@ -146,6 +143,12 @@ function account(values: Options, action: AccountCommand, operand: string | unde
   const who = action === 'review' ? '' : need(operand, `accounts ${action} EMAIL`)
   const given = { who, reason: values.reason, actor: actor() }
   return withStore(values, async (store) => print(await accountCommand(action, store, given)))
+}
+
+function keys(values: Options, action: KeyCommand, operand: string | undefined) {
+  const kid = action === 'drop' ? need(operand, 'keys drop KID') : ''
+  const open = action === 'drop' ? withStore : withNewStore
+  return open(values, async (store, seal) => print(await keyCommand(action, { store, seal }, kid, actor())))
 }
 
 function parse(args: string[]): { values: Options; positionals: string[] } {
@@ -184,11 +187,13 @@ function mcp(values: Options) {
   serveTools({ url, accessToken: process.env.RESCIND_ACCESS_TOKEN })
 }
 
-async function withStore(
-  values: Options,
-  work: (store: Store, seal: Awaited<ReturnType<typeof openData>>['seal']) => Promise<void>,
-) {
-  const { store, seal } = await openData(configFrom(values), { exclusive: false })
+type Work = (store: Store, seal: Awaited<ReturnType<typeof openData>>['seal']) => Promise<void>
+
+/** The same, where there may be no data yet. */
+const withNewStore = (values: Options, work: Work) => withStore(values, work, false)
+
+async function withStore(values: Options, work: Work, existing = true) {
+  const { store, seal } = await openData(configFrom(values), { exclusive: false, existing })
   try {
     await work(store, seal)
   } finally {
@@ -211,13 +216,6 @@ async function* auditPages(
     const last = page.at(-1)
     if (!last) return
     after = last.n
-  }
-}
-
-async function listKeys(store: Store) {
-  for (const { kid, use, createdAt, retiredAt } of await store.read({ kind: 'keys' })) {
-    if (use !== 'signing') continue
-    print(`${kid}\tmade ${iso(createdAt)}\t${retiredAt ? `retired ${iso(retiredAt)}` : 'signing'}`)
   }
 }
 
@@ -271,9 +269,10 @@ try {
   await run(process.argv.slice(2))
 } catch (error) {
   const wrong = error instanceof UsageError || error instanceof ConfigError
-  process.stderr.write(`${(error as Error).message}\n`)
+  const failure = startFailure(error)
+  process.stderr.write(`${failure ?? (error as Error).message}\n`)
   if (error instanceof UsageError) process.stderr.write(`\n${USAGE}\n`)
-  else if (!wrong && !(error instanceof RescindError) && !(error instanceof StoreUnavailable)) {
+  else if (!wrong && !failure && !(error instanceof RescindError) && !(error instanceof StoreUnavailable)) {
     process.stderr.write(`${(error as Error).stack}\n`)
   }
   process.exitCode = wrong ? 2 : 1

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { DEFAULT_POLICY, type Lifetimes, MAX_ACCESS_TOKEN_TTL, type Policy } from './domain/policy.ts'
 import { mailSettings, webhookSettings } from './notify/settings.ts'
+import { ambiguousName, identityProviderSettings } from './oauth/identity-provider-settings.ts'
 
 const seconds = (text: string, fallback: number, max = 10 * 365 * 86_400) =>
   z.number().int(text).min(1, text).max(max, text).default(fallback)
@@ -101,6 +102,8 @@ const schema = z.strictObject({
   /** Who is told of what happened, and how people get mail about it. */
   webhooks: z.array(webhookSettings).max(50).default([]),
   mail: mailSettings.optional(),
+  /** Who else may log people out. */
+  identityProviders: z.array(identityProviderSettings).max(100).default([]),
   clients: z.array(clientSchema).max(1000).default([]),
   resources: z.array(resourceSchema).max(1000).default([]),
 })
@@ -199,6 +202,16 @@ function check(given: Map<string, Source>): Config {
     if (client_id !== undefined && other)
       throw new ConfigError(`\`resources\` has two secrets for the client_id ${client_id}; allowed: one.`)
   }
+  const ids = [...config.clients, ...config.identityProviders].map(({ client_id }) => client_id)
+  const guards = new Set(config.resources.flatMap(({ client_id }) => client_id ?? []))
+  const taken = ids.find((id, index) => guards.has(id) || ids.indexOf(id) !== index)
+  if (taken !== undefined)
+    throw new ConfigError(`The \`client_id\` ${taken} is given in two places; allowed: one.`)
+  const ambiguous = ambiguousName(config.identityProviders)
+  if (ambiguous !== undefined)
+    throw new ConfigError(
+      `\`identityProviders\` has ${ambiguous} twice; allowed: names of one provider each.`,
+    )
   return { ...config, issuer, policy: policyOf(config) }
 }
 
@@ -228,7 +241,7 @@ function ownLifetimes({
   }
 }
 
-const SECRET_SETTINGS = /secret|masterKey|^mail\b|^webhooks/i
+const SECRET_SETTINGS = /secret|masterKey|^mail\b|^webhooks|^identityProviders/i
 
 function explain(issue: z.core.$ZodIssue, given: Map<string, Source>): string {
   const path = issue.path.map(String)

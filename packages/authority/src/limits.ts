@@ -7,6 +7,8 @@ export type Budget = {
   spend(key: string): void
   /** Throws as `spend` does, and takes nothing. */
   check(key: string): void
+  /** Takes one, though nothing may be left: what it pays for was answered already. */
+  charge(key: string): void
   /** Gives one back: what was spent turned out to be no attack. */
   refund(key: string): void
 }
@@ -28,6 +30,12 @@ export type Limits = {
   badLink: Budget
   /** Refused revocations from one address: a genuine one costs nothing, so logging out stays possible. */
   badRevocation: Budget
+  /** Refused requests for tokens from one address. */
+  badToken: Budget
+  /** Clients of one address that could not prove who they are; one that can is served whatever others try. */
+  badClient: Budget
+  /** Accounts that one identity provider asks about. */
+  globalRevocation: Budget
   /** Authorization requests from one address: each leaves a record for a while. */
   authorization: Budget
   /** Client registrations from one address. */
@@ -65,18 +73,23 @@ export function createBudget(burst: number, refillMs: number, now: () => number)
     },
     spend(key) {
       refuseIfEmpty(key)
-      const at = now()
-      const level = Math.max(fullAt.get(key) ?? at, at) + refillMs
-      fullAt.delete(key)
-      fullAt.set(key, level)
-      if (fullAt.size > MAX_KEYS) {
-        // The key that was used longest ago is most likely full again.
-        for (const oldest of fullAt.keys()) {
-          fullAt.delete(oldest)
-          break
-        }
-      }
+      charge(key)
     },
+    charge,
+  }
+
+  function charge(key: string) {
+    const at = now()
+    const level = Math.max(fullAt.get(key) ?? at, at) + refillMs
+    fullAt.delete(key)
+    fullAt.set(key, level)
+    if (fullAt.size > MAX_KEYS) {
+      // The key that was used longest ago is most likely full again.
+      for (const oldest of fullAt.keys()) {
+        fullAt.delete(oldest)
+        break
+      }
+    }
   }
 }
 
@@ -84,6 +97,7 @@ export function createBudget(burst: number, refillMs: number, now: () => number)
 function byNetwork(budget: Budget): Budget {
   return {
     spend: (address) => budget.spend(networkOf(address)),
+    charge: (address) => budget.charge(networkOf(address)),
     check: (address) => budget.check(networkOf(address)),
     refund: (address) => budget.refund(networkOf(address)),
   }
@@ -101,6 +115,9 @@ export function createLimits(now: () => number): Limits {
     resetMails: createBudget(3, 20 * 60_000, now),
     badLink: byNetwork(createBudget(20, 10_000, now)),
     badRevocation: byNetwork(createBudget(60, 1_000, now)),
+    badToken: byNetwork(createBudget(600, 100, now)),
+    badClient: byNetwork(createBudget(60, 1_000, now)),
+    globalRevocation: createBudget(300, 100, now),
     authorization: byNetwork(createBudget(600, 500, now)),
     registration: byNetwork(createBudget(20, 30_000, now)),
     flows: byNetwork(createBudget(60, 2_000, now)),

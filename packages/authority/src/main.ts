@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { resolve as absolute, join } from 'node:path'
 import { TokenInvalid } from '@rescind/guard/claims'
 import { createVerifier } from '@rescind/guard/verify'
 import { createRevocationView } from '@rescind/guard/view'
@@ -10,7 +10,8 @@ import { ADMIN_SCOPE, adminResource } from './administrators.ts'
 import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
 import { longestToken } from './domain/policy.ts'
-import type { LoggedRevocation } from './domain/revocation.ts'
+import type { LoggedRevocation, LogPosition } from './domain/revocation.ts'
+import { RescindError } from './errors.ts'
 import { createEvents } from './events.ts'
 import { createFailures } from './failures.ts'
 import { createCutOffMarks } from './feed/cut-off-marks.ts'
@@ -27,12 +28,13 @@ import { createLimits } from './limits.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
 import { startNotices } from './notify/notices.ts'
+import { checkClients } from './oauth/check-clients.ts'
 import { createOrigins, loadOrigins } from './oauth/cors.ts'
 import { mountProvider } from './oauth/provider.ts'
 import type { Locate } from './places.ts'
 import { createListener } from './server.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
-import type { Store } from './store/store.ts'
+import { type Store, StoreUnavailable } from './store/store.ts'
 import { startTimeOuts } from './time-outs.ts'
 
 export type RunningAuthority = { authority: Authority; url: string; close(): Promise<void> }
@@ -41,13 +43,34 @@ const SWEEP = 10_000
 /** A request that is not sent whole by then is cut off; looked at every two seconds. */
 const SERVER_LIMITS = { requestTimeout: 30_000, headersTimeout: 10_000, connectionsCheckingInterval: 2_000 }
 
-/** Opens the store of a data directory, and the key that its contents are sealed under. */
-export async function openData(config: Config, options: { exclusive: boolean }) {
-  mkdirSync(config.data, { recursive: true, mode: 0o700 })
-  const seal = createSeal(masterKey(config.masterKey, join(config.data, 'master.key')))
+/**
+ * Opens the store of a data directory, and the key that its contents are sealed under.
+ * @param options.existing do not make one that is not there
+ * @throws RescindError NOT_FOUND; StoreUnavailable when it can't be made, read or written
+ */
+export async function openData(config: Config, options: { exclusive: boolean; existing?: boolean }) {
   const path = join(config.data, 'rescind.db')
+  if (options.existing && !existsSync(path)) {
+    throw new RescindError(
+      'NOT_FOUND',
+      `There is no data in ${absolute(config.data)}. Name where it is with --data or --config.`,
+    )
+  }
+  const seal = openSeal(config)
   const store = await openSqliteStore({ path, policy: config.policy, exclusive: options.exclusive })
   return { store, seal }
+}
+
+function openSeal({ data, masterKey: configured }: Config): Seal {
+  try {
+    mkdirSync(data, { recursive: true, mode: 0o700 })
+    return createSeal(masterKey(configured, join(data, 'master.key')))
+  } catch (error) {
+    // What the system says; a key that is no key says so itself.
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (syscall === undefined) throw error
+    throw new StoreUnavailable(`the data directory ${absolute(data)} can’t be made or written (${code})`)
+  }
 }
 
 /** Adds what every authority has: a client for agents, and as resources its MCP endpoint and its administration. */
@@ -79,7 +102,7 @@ function withBuiltIns(config: Config): Config {
  * @param options.now the time in ms; for tests that move the clock
  * @param options.hooks rules of the deployment's own about what is suspicious
  * @param options.locate says where an IP address is; it is waited for 200 ms at most
- * @throws StoreUnavailable, or the system's error when the port is taken; nothing is left running
+ * @throws StoreUnavailable, ConfigError (a client that can't be used), or the system's error when the port is taken; nothing is left running
  */
 export async function startAuthority(
   given: Config,
@@ -106,26 +129,28 @@ async function startOn(
   const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
   const metrics = createMetrics(() => authority.feed.guards().length)
   const { authority, rotate } = await assemble(config, store, seal, now, log, metrics)
+  await checkClients(authority)
   authority.hooks = options.hooks ?? {}
   const { view, feed, indexes } = authority
   authority.locate = options.locate
 
   store.onRevocation((revocation) => {
-    apply(authority, revocation)
+    apply(authority, revocation, feed.head)
     feed.publish(revocation)
     authority.events.hear(revocation)
     metrics.revoked(revocation)
   })
-  for await (const page of stillMatters(store, now())) for (const one of page) apply(authority, one)
+  for await (const page of stillMatters(store, now())) {
+    for (const one of page) apply(authority, one, await placeBefore(store, one))
+  }
   const timeOuts = startTimeOuts(authority)
   store.onOutsideChange(() => rotate())
   await loadOrigins(authority)
   authority.notices = await startNotices(authority, metrics)
-  const server = await listen(authority).catch(async (error: unknown) => {
+  const { server, operators } = await openPorts(authority, metrics).catch(async (error: unknown) => {
     await authority.notices.stop()
     throw error
   })
-  const operators = config.metrics && (await serveMetrics(metrics, config.metrics))
   const sweeper = setInterval(() => view.bits.retire(indexes.firstList), SWEEP)
   sweeper.unref()
   const { port } = server.address() as AddressInfo
@@ -163,14 +188,14 @@ async function assemble(
   const indexes = await createIndexes({ store, ttl: longestToken(config.policy), now })
   view.bits.retire(indexes.firstList)
   const cutOffMarks = createCutOffMarks(store, view.bits, now)
-  const { seq } = await store.read({ kind: 'head' })
+  const { seq, tag } = await store.read({ kind: 'head' })
   const lists = { issuer: config.issuer, bits: view.bits, indexes, now, ring: () => ring }
   const services = { config, store, seal, view, indexes, now, log, ring: () => ring }
   const authority = Object.assign(services, {
     verifier: verifierOf(config.issuer, now, () => ring.verification),
     lateVerifier: verifierOf(config.issuer, now, () => ring.everSigned),
     cutOffMarks,
-    statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.seq) }),
+    statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.head) }),
     limits: createLimits(now),
     failures: createFailures(now),
     origins: createOrigins(),
@@ -178,7 +203,7 @@ async function assemble(
   }) as unknown as Authority
   authority.lastSeen = createLastSeen({ store, now, log })
   authority.feed = createFeed({
-    ...{ store, seq, now, resources: config.resources, trustProxy: config.trustProxy },
+    ...{ store, head: { seq, tag }, now, resources: config.resources, trustProxy: config.trustProxy },
     kids: () => ring.jwks.map(({ kid }) => kid),
     firstList: () => indexes.firstList,
     onAcknowledged: metrics.acknowledged,
@@ -213,6 +238,18 @@ function verifierOf(issuer: string, now: () => number, keys: () => Map<string, C
   })
 }
 
+/** All of them or none. */
+async function openPorts(authority: Authority, metrics: Metrics) {
+  const { config } = authority
+  const operators = config.metrics && (await serveMetrics(metrics, config.metrics))
+  try {
+    return { operators, server: await listen(authority) }
+  } catch (error) {
+    operators?.close()
+    throw error
+  }
+}
+
 async function listen(authority: Authority): Promise<Server> {
   const { config, listener } = authority
   const server = createServer(SERVER_LIMITS, listener)
@@ -234,8 +271,14 @@ async function drain(server: Server): Promise<void> {
   clearTimeout(patience)
 }
 
-function apply({ view, cutOffMarks }: Authority, revocation: LoggedRevocation) {
+/** What is not in the log any more is no place to go on from: whoever reads the lists then is sent everything. */
+async function placeBefore(store: Store, { what, seq }: LoggedRevocation): Promise<LogPosition> {
+  const tag = what === 'cut_off' ? await store.read({ kind: 'tag', seq: seq - 1 }) : undefined
+  return tag === undefined ? { seq: 0, tag: '' } : { seq: seq - 1, tag }
+}
+
+function apply({ view, cutOffMarks }: Authority, revocation: LoggedRevocation, before: LogPosition) {
   const record = toRecord(revocation)
   if (record) view.apply(record)
-  if (revocation.what === 'cut_off') cutOffMarks.order(revocation.seq, revocation.clientId)
+  if (revocation.what === 'cut_off') cutOffMarks.order(revocation, before)
 }

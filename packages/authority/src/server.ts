@@ -5,7 +5,6 @@ import { adminRoute } from './admin-endpoints.ts'
 import type { Authority, Origins } from './authority.ts'
 import { RescindError } from './errors.ts'
 import { LIST_TTL } from './feed/status-list.ts'
-import { addressOf } from './http/address.ts'
 import { declaredTooLong, tooLarge } from './http/body.ts'
 import { asRescindError, sendError, sendHtml, sendJson } from './http/respond.ts'
 import { forgotEndpoint, notMeEndpoint, resetEndpoint } from './mailed-links.ts'
@@ -13,10 +12,12 @@ import { CODE_PATH } from './mcp/flow.ts'
 import { createMcpEndpoint } from './mcp/http.ts'
 import { OAuthError } from './oauth/client-auth.ts'
 import { cors } from './oauth/cors.ts'
+import { createGlobalTokenRevocation } from './oauth/global-token-revocation.ts'
 import { interactionEndpoint } from './oauth/interaction.ts'
 import { introspectionEndpoint } from './oauth/introspect.ts'
 import { revocationEndpoint } from './oauth/revoke.ts'
-import { ROUTES } from './oauth/routes.ts'
+import { GLOBAL_TOKEN_REVOCATION, ROUTES } from './oauth/routes.ts'
+import { isLibraryPath, toLibrary } from './oauth/to-library.ts'
 import { userinfoEndpoint } from './oauth/userinfo.ts'
 import { ownRoute } from './own-endpoints.ts'
 import { codePage } from './pages/code.ts'
@@ -26,13 +27,6 @@ import { logo } from './pages/logo.ts'
 import { stylesheet } from './pages/styles.ts'
 import { revokeEndpoint, sessionEndpoint } from './v1.ts'
 
-/** What a client may say of itself when it registers, in bytes. */
-const MAX_REGISTRATION = 8 * 1024
-
-/** Where the protocol library answers, to the letter. */
-const LIBRARY_PATHS =
-  /^\/(oauth\/(authorize(\/[\w-]{1,64})?|token|jwks|par|register(\/[\w.~:%-]{1,512})?|logout(\/confirm|\/success)?)|\.well-known\/(openid-configuration|oauth-authorization-server))$/
-
 type Endpoint = (req: IncomingMessage, res: ServerResponse, url: URL) => Promise<void> | void
 type Route = { methods: string[]; serve: Endpoint }
 
@@ -41,7 +35,7 @@ export function createListener(authority: Authority): RequestListener {
   const routes = createRoutes(authority)
   const { origins } = authority
   const { issuer, trustProxy } = authority.config
-  const { host, protocol } = new URL(issuer)
+  const { host } = new URL(issuer)
 
   async function serve(req: IncomingMessage, res: ServerResponse) {
     if (declaredTooLong(req)) throw tooLarge()
@@ -66,35 +60,8 @@ export function createListener(authority: Authority): RequestListener {
     if (step && (req.method === 'GET' ? !step[2] : req.method === 'POST' && step[2])) {
       return interactionEndpoint(authority, req, res, step.slice(1))
     }
-    // The library takes other spellings of its paths too; one is enough, and the budgets go by it.
-    if (!LIBRARY_PATHS.test(url.pathname)) return notFound(req, res)
-    req.url = url.pathname + url.search
-    await toLibrary(req, res, url.pathname)
-  }
-
-  /** The library builds its URLs from what the request says of itself, so the request says the issuer's. */
-  async function toLibrary(req: IncomingMessage, res: ServerResponse, path: string) {
-    req.headers.host = host
-    req.headers['x-forwarded-proto'] = protocol.slice(0, -1)
-    delete req.headers['x-forwarded-host']
-    // It leaves CORS alone where it sees that somebody decided already.
-    res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
-    const { limits } = authority
-    const address = addressOf(req, trustProxy)
-    if (path === ROUTES.registration && req.method === 'POST') {
-      // Not under `> MAX`: a body without a length is refused as well.
-      if (!(Number(req.headers['content-length']) <= MAX_REGISTRATION)) {
-        throw new RescindError(
-          'PAYLOAD_TOO_LARGE',
-          `A registration may have at most ${MAX_REGISTRATION} bytes.`,
-        )
-      }
-      limits.registration.spend(address)
-    }
-    if (path === ROUTES.authorization || path === ROUTES.pushed_authorization_request) {
-      limits.authorization.spend(address)
-    }
-    await authority.provider().handle(req, res)
+    if (isLibraryPath(url.pathname)) return toLibrary(authority, req, res, url)
+    await notFound(req, res)
   }
 
   return (req, res) => {
@@ -127,6 +94,7 @@ function createRoutes(authority: Authority): Map<string, Route> {
     ['/v1/account/email', post((req, res) => emailEndpoint(authority, req, res))],
     ['/v1/events', { methods: ['GET'], serve: (req, res) => authority.events.endpoint(req, res) }],
     [ROUTES.revocation, post((req, res) => revocationEndpoint(authority, req, res))],
+    [GLOBAL_TOKEN_REVOCATION, post(createGlobalTokenRevocation(authority))],
     [ROUTES.introspection, post((req, res) => introspectionEndpoint(authority, req, res))],
     [
       ROUTES.userinfo,

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { WebSocket } from 'ws'
-import { CREDENTIALS, type FeedServer, serveFeed, until } from '../test/peer.ts'
+import { AUDIENCE, CREDENTIALS, type FeedServer, placeOf, serveFeed, until } from '../test/peer.ts'
 import { GuardError } from './errors.ts'
 import { type FeedOptions, followFeed } from './feed.ts'
-import type { Heartbeat } from './protocol.ts'
+import type { Heartbeat, Position } from './protocol.ts'
 import { listUri } from './status.ts'
 import { createRevocationView, type RevocationView } from './view.ts'
 
@@ -12,19 +12,27 @@ const ISSUER = 'https://login.example'
 
 type Message = Record<string, unknown>
 const revocation = (seq: number, prev = seq - 1, what: Message = {}): Message => ({
-  ...{ type: 'revocation', seq, prev, at: 1, sid: `s${seq}`, reason: 'user_logout', tokens: [seq] },
+  ...{
+    type: 'revocation',
+    ...placeOf(seq),
+    prev,
+    at: 1,
+    sid: `s${seq}`,
+    reason: 'user_logout',
+    tokens: [seq],
+  },
   ...what,
 })
 const heartbeat = (seq: number, prev = seq): Message => ({
   type: 'heartbeat',
-  seq,
+  ...placeOf(seq),
   prev,
   at: 1,
   firstList: 0,
 })
 const ready = (seq: number, prev = seq): Message => ({
   ...heartbeat(seq, prev),
-  ...{ type: 'ready', guard: 'g1', kids: ['k1'] },
+  ...{ type: 'ready', guard: 'g1', resources: [AUDIENCE], kids: ['k1'] },
 })
 /** Each message in a frame of its own. */
 const say = (feed: WebSocket, ...messages: Message[]) => {
@@ -42,10 +50,10 @@ let loads: number
 
 function follow(options: Partial<FeedOptions> = {}) {
   feed = followFeed({
-    ...{ url: server.url, credentials: CREDENTIALS, view },
+    ...{ url: server.url, credentials: CREDENTIALS, audience: AUDIENCE, view },
     load: async () => {
       loads++
-      return 0
+      return placeOf(0)
     },
     onHeartbeat: (heartbeat) => heartbeats.push(heartbeat),
     onAsking: () => heard.push('asking'),
@@ -78,7 +86,7 @@ afterEach(async () => {
 describe('following the feed', () => {
   it('says who asks and what is known from the status lists', async () => {
     server = await serveFeed((feed) => say(feed, ready(7)))
-    follow({ load: async () => 7 })
+    follow({ load: async () => placeOf(7) })
     await until(() => readies() === 1)
     assert.equal(visits()[0], '7')
     // RFC 6749 §2.3.1: form-encoded, so that a colon or a space in a secret can't be misread.
@@ -181,7 +189,7 @@ describe('following the feed', () => {
       say(feed, ready(1), heartbeat(9, 1), heartbeat(12, 9))
       if (visit === 0) feed.close()
     })
-    follow({ load: async () => 1 })
+    follow({ load: async () => placeOf(1) })
     await until(() => visits().length === 2)
     assert.deepEqual(visits(), ['1', '12'])
   })
@@ -241,16 +249,37 @@ describe('following the feed', () => {
 
   it('reads the status lists again when the log does not reach back', async () => {
     server = await serveFeed((feed, visit) => say(feed, visit === 0 ? { type: 'reload' } : ready(50, 40)))
-    follow({ load: async () => [10, 40][loads++] ?? 50 })
+    follow({ load: async () => placeOf([10, 40][loads++] ?? 50) })
     await until(() => readies() === 1)
     assert.deepEqual([visits(), loads], [['10', '40'], 2])
   })
 
   it('reads them again when the log is behind the one that it followed', async () => {
     server = await serveFeed((feed, visit) => say(feed, ready(visit === 0 ? 4 : 5, 4)))
-    follow({ load: async () => [5, 4][loads++] ?? 0 })
+    follow({ load: async () => placeOf([5, 4][loads++] ?? 0) })
     await until(() => readies() === 1)
     assert.deepEqual([visits(), loads], [['5', '4'], 2])
+  })
+
+  it('says which log it followed, and reads them again when this is another one', async () => {
+    const others = { tag: 'of-another' }
+    const told: Message[][] = [
+      [{ ...ready(3), ...others }],
+      [ready(3), { ...heartbeat(3), ...others }],
+      [ready(3), { ...revocation(3), ...others }],
+      [ready(3), { ...revocation(3, 2, { jti: 't9' }), ...others }],
+    ]
+    server = await serveFeed((feed, visit) => say(feed, ...(told[visit] ?? [ready(3)])))
+    follow({
+      load: async () => {
+        loads++
+        return placeOf(3)
+      },
+    })
+    await until(() => loads === 5)
+    await until(() => readies() > 0)
+    assert.deepEqual(new Set(server.visits.map(({ since, tag }) => `${since} ${tag}`)), new Set(['3 tag-3']))
+    assert.match(`${errors[0]?.message}`, /status lists again/)
   })
 
   it('goes by nothing that follows in the same breath', async () => {
@@ -262,7 +291,7 @@ describe('following the feed', () => {
       feed.pong()
       socket.uncork()
     })
-    follow({ load: async () => [2, 9][loads++] ?? 0 })
+    follow({ load: async () => placeOf([2, 9][loads++] ?? 0) })
     await until(() => readies() === 1)
     assert.deepEqual([visits(), loads, heartbeats.length], [['2', '9'], 2, 2])
     assert.deepEqual(heard, ['asking', 'asking', 'ready'], 'nor by a pong')
@@ -419,7 +448,7 @@ describe('a feed that misbehaves', () => {
     follow({
       load: async () => {
         if (++loads < 3) throw new Error('not yet')
-        return 0
+        return placeOf(0)
       },
       onError(error) {
         errors.push(error)
@@ -449,10 +478,10 @@ describe('a feed that misbehaves', () => {
 
   it('can be left while the lists are read, or while it waits', async () => {
     server = await serveFeed((feed) => say(feed, ready(0)))
-    let loaded: (seq: number) => void = () => {}
+    let loaded: (place: Position) => void = () => {}
     follow({ load: () => new Promise((resolve) => (loaded = resolve)) })
     feed?.close()
-    loaded(0)
+    loaded(placeOf(0))
     await new Promise((resolve) => setTimeout(resolve, 300))
     assert.deepEqual([readies(), errors], [0, []])
   })

@@ -6,6 +6,8 @@ import {
   type FeedMessage,
   type Heartbeat,
   MAX_FRAME,
+  type Position,
+  type Progress,
   readMessage,
   writeAck,
   writeReports,
@@ -29,9 +31,11 @@ export type FeedOptions = {
   /** `ws:` or `wss:` */
   url: string
   credentials: Credentials
+  /** The API whose revocations are followed. */
+  audience: string
   view: RevocationView
-  /** Reads the status lists into the view; gives the `seq` up to which they know everything. */
-  load(): Promise<number>
+  /** Reads the status lists into the view; gives the place in the log up to which they know everything. */
+  load(): Promise<Position>
   onHeartbeat(heartbeat: Heartbeat): void
   /** Takes the sessions that are to be reported as seen. */
   takeSeen?(): string[]
@@ -52,40 +56,36 @@ export type FeedOptions = {
 export function followFeed(options: FeedOptions): { close(): void } {
   const closing = new AbortController()
   // Everything up to here is in the view; unknown at first, and when the log is another one.
-  let has: number | undefined
+  let has: Position | undefined
 
   async function connectOnce(heard: () => void): Promise<void> {
     has ??= await options.load()
     closing.signal.throwIfAborted()
-    const position = { has }
+    const place = { has }
     try {
-      await follow(options, position, closing.signal, heard)
+      await follow(options, place, closing.signal, heard)
     } finally {
-      has = position.has
+      has = place.has
     }
   }
   void keepTrying(connectOnce, closing.signal, options.onError)
   return { close: () => closing.abort() }
 }
 
-type Position = { has: number | undefined }
+type Place = { has: Position | undefined }
 
 /** One connection, until it ends. @throws Error why it ended */
-function follow(
-  options: FeedOptions,
-  position: Position,
-  closing: AbortSignal,
-  heard: () => void,
-): Promise<void> {
+function follow(options: FeedOptions, place: Place, closing: AbortSignal, heard: () => void): Promise<void> {
   const { url, credentials } = options
-  const socket = new WebSocket(`${url}?since=${position.has}`, {
+  const { seq, tag } = place.has ?? { seq: 0, tag: '' }
+  const socket = new WebSocket(seq > 0 ? `${url}?since=${seq}&tag=${tag}` : `${url}?since=0`, {
     headers: { authorization: basic(credentials) },
     handshakeTimeout: HANDSHAKE,
     maxPayload: MAX_FRAME * 4,
     perMessageDeflate: false,
     followRedirects: false,
   })
-  const take = createReader(options, position, (heartbeat) => {
+  const take = createReader(options, place, (heartbeat) => {
     heard()
     options.onHeartbeat(heartbeat)
     ask()
@@ -112,7 +112,7 @@ function follow(
     }
     const stop = () => end(new Error('the guard was closed'))
     const acknowledge = () => {
-      if (socket.readyState === WebSocket.OPEN) socket.send(writeAck(position.has ?? 0))
+      if (socket.readyState === WebSocket.OPEN) socket.send(writeAck(place.has?.seq ?? 0))
     }
     closing.addEventListener('abort', stop, { once: true })
     socket.on('message', (data, binary) => {
@@ -144,24 +144,25 @@ function follow(
 
 /** Takes in the messages of one connection. @throws Error when it can't go on from where it is */
 function createReader(
-  { view, onKeys }: FeedOptions,
-  position: Position,
+  { url, audience, view, onKeys }: FeedOptions,
+  place: Place,
   onHeartbeat: (heartbeat: Heartbeat) => void,
 ): (message: FeedMessage) => void {
   let ready = false
   return (message) => {
     if (message.type === 'keys') return onKeys(message.kids)
-    const { has = 0 } = position
-    if (message.type === 'reload' || (message.type === 'ready' && message.seq < has)) {
+    const has = place.has ?? { seq: 0, tag: '' }
+    if (message.type === 'reload' || differs(message, has)) {
       // The log was cut off, or it is another one, restored or swapped: our place in it means nothing.
-      position.has = undefined
+      place.has = undefined
       throw new Error('the log does not have what we followed; reading the status lists again')
     }
     // What it revokes is revoked, even when something before it is missing.
     if (message.type === 'revocation' || message.type === 'cut-off') view.apply(message)
-    if (message.prev > has) throw new Error('a revocation is missing; asking for it again')
-    position.has = Math.max(has, message.seq)
+    if (message.prev > has.seq) throw new Error('a revocation is missing; asking for it again')
+    if (message.seq > has.seq) place.has = { seq: message.seq, tag: message.tag }
     if (message.type === 'ready') {
+      if (!message.resources.includes(audience)) throw foreignAudience(url, audience, message.resources)
       ready = true
       onKeys(message.kids)
     }
@@ -169,9 +170,22 @@ function createReader(
   }
 }
 
+/** Whether a message is of another log than the one that was followed up to `has`. */
+function differs(message: Progress & { type: string }, has: Position): boolean {
+  return message.seq === has.seq ? message.tag !== has.tag : message.type === 'ready' && message.seq < has.seq
+}
+
 function refusedBy(url: string): GuardError {
-  const mend = 'check `credentials` against the `resources` in the configuration of the authority'
-  return new GuardError('CONFIGURATION', `${new URL(url).host} does not know this API: ${mend}.`)
+  const mend =
+    'check its clientId and clientSecret against the `resources` in the configuration of the authority'
+  return new GuardError('CONFIGURATION', `${new URL(url).host} does not take these \`credentials\`: ${mend}.`)
+}
+
+/** What is revoked for another API's tokens is no news of this one's: nothing dead would be noticed. */
+function foreignAudience(url: string, audience: string, resources: string[]): GuardError {
+  const known = resources.slice(0, 5).join(', ')
+  const message = `\`audience\` is ${audience}, but these \`credentials\` are, at ${new URL(url).host}, those of ${known}.`
+  return new GuardError('CONFIGURATION', message)
 }
 
 /** @param once tries, and calls `heard` when all is well, after which waiting starts small again */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { WebSocket } from 'ws'
-import { CREDENTIALS, serveFeed, until } from '../test/peer.ts'
+import { AUDIENCE, CREDENTIALS, placeOf, serveFeed, until } from '../test/peer.ts'
 import { followFeed } from './feed.ts'
 import { readAck, readMessage } from './protocol.ts'
 import { listUri } from './status.ts'
@@ -62,13 +62,23 @@ function honest(seqs: number[], since: number): string[] {
   const lines = seqs
     .filter((seq) => seq > since)
     .map((seq) => {
-      const record = { seq, prev, at: 1, sid: `s${seq}`, reason: 'user_logout', tokens: [seq] }
+      const record = { ...placeOf(seq), prev, at: 1, sid: `s${seq}`, reason: 'user_logout', tokens: [seq] }
       prev = seq
       return JSON.stringify({ type: 'revocation', ...record })
     })
-  lines.push(JSON.stringify({ type: 'ready', seq: last + 1, prev, ...rest, guard: 'g1', kids: ['k1'] }))
+  lines.push(
+    JSON.stringify({
+      type: 'ready',
+      ...placeOf(last + 1),
+      prev,
+      ...rest,
+      guard: 'g1',
+      resources: [AUDIENCE],
+      kids: ['k1'],
+    }),
+  )
   for (let i = 1; i < 3; i++)
-    lines.push(JSON.stringify({ type: 'heartbeat', seq: last + 1, prev: last + 1, ...rest }))
+    lines.push(JSON.stringify({ type: 'heartbeat', ...placeOf(last + 1), prev: last + 1, ...rest }))
   return lines
 }
 
@@ -124,8 +134,8 @@ async function play({ steps, visits }: Plan): Promise<number> {
   }
   const server = await serveFeed(welcome)
   const feed = followFeed({
-    ...{ url: server.url, credentials: CREDENTIALS, view },
-    load: async () => 0,
+    ...{ url: server.url, credentials: CREDENTIALS, audience: AUDIENCE, view },
+    load: async () => placeOf(0),
     onHeartbeat() {},
     onAsking() {},
     onKeys() {},

@@ -382,11 +382,11 @@ describe('whatever a status list is made of', () => {
 })
 
 describe('whatever a line of the feed is', () => {
-  const place = { seq: 9, prev: 8, at: 1_700_000_000_000 }
+  const place = { seq: 9, tag: 'abc_-DEF123', prev: 8, at: 1_700_000_000_000 }
   const MESSAGES: Record<string, unknown>[] = [
     { type: 'revocation', ...place, sid: 's1', jti: 't1', reason: 'user_logout', tokens: [0, 7] },
     { type: 'revocation', ...place, sid: 's1', reason: 'user_logout', tokens: [] },
-    { type: 'ready', ...place, firstList: 0, guard: 'g1', kids: ['k1'] },
+    { type: 'ready', ...place, firstList: 0, guard: 'g1', resources: ['https://api.example'], kids: ['k1'] },
     { type: 'heartbeat', ...place, firstList: 0 },
     { type: 'keys', kids: ['k1'] },
     { type: 'reload' },

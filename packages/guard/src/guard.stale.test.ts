@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { AUDIENCE, CREDENTIALS, type Peer, refused, startPeer, until } from '../test/peer.ts'
+import { AUDIENCE, CREDENTIALS, type Peer, placeOf, refused, startPeer, until } from '../test/peer.ts'
 import { createGuard, type Guard, type GuardOptions } from './guard.ts'
 
 const INVALID = 'Bearer error="invalid_token", error_description="the access token is not valid"'
@@ -152,6 +152,35 @@ describe('a guard that has heard nothing', () => {
     peer.muted = true
     await until(() => !guard.state().live)
     await refused(guard.check(token), 'UNAVAILABLE')
+  })
+
+  it('does not take the time from a message that was long on its way', async () => {
+    await start().ready()
+    peer.feed = 'silent'
+    peer.muted = true
+    const heard = peer.acks.length
+    peer.message({ type: 'heartbeat', ...placeOf(0), prev: 0, at: Date.now() - 300_000, firstList: 0 })
+    await until(() => peer.acks.length > heard)
+    const seconds = Math.floor(Date.now() / 1000)
+    await refused(
+      guard.check(await peer.token({ iat: seconds - 660, exp: seconds - 60 })),
+      'AUTHENTICATION_FAILED',
+    )
+    await guard.check(await peer.token())
+  })
+
+  it('takes a slow wire for what makes the authority’s clock look late', async () => {
+    await start().ready()
+    peer.feed = 'silent'
+    peer.pongAfter = 2_500
+    peer.message({ type: 'heartbeat', ...placeOf(0), prev: 0, at: Date.now() - 2_500, firstList: 0 })
+    await new Promise((resolve) => setTimeout(resolve, 2_700))
+    const seconds = Math.floor(Date.now() / 1000)
+    await refused(
+      guard.check(await peer.token({ iat: seconds - 60, exp: seconds - 6 })),
+      'AUTHENTICATION_FAILED',
+    )
+    assert.ok(guard.state().live)
   })
 
   it('asks while it is not ready yet, and does not call a live token dead while it can’t', async () => {

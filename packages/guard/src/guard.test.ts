@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import {
   AUDIENCE,
@@ -46,9 +48,68 @@ describe('the guard', () => {
     const credentials = { ...CREDENTIALS, clientSecret: 'another' }
     const wrong = start({ credentials, onError: (error) => errors.push(error) })
     const error = await refused(wrong.ready(), 'CONFIGURATION')
-    assert.match(error.message, /does not know this API: check `credentials`/)
+    assert.match(error.message, /does not take these `credentials`: check its clientId and clientSecret/)
     assert.doesNotMatch(error.message, /another/)
     assert.equal(errors[0], error)
+  })
+
+  it('says at the start when its credentials are those of another API, and trusts nothing then', async () => {
+    peer.resources = ['https://other.example', 'https://more.example']
+    const wrong = start({ onStale: 'deny' })
+    const error = await refused(wrong.ready(), 'CONFIGURATION')
+    const { host } = new URL(peer.issuer)
+    const known = 'https://other.example, https://more.example'
+    assert.equal(
+      error.message,
+      `\`audience\` is ${AUDIENCE}, but these \`credentials\` are, at ${host}, those of ${known}.`,
+    )
+    await refused(wrong.check(await peer.token()), 'UNAVAILABLE')
+    assert.equal(wrong.state().live, false)
+  })
+
+  it('says at the start when there is something else than an authority', async () => {
+    for (const [status, text] of [
+      [404, '{"error":"nothing here"}'],
+      [200, '<!doctype html><title>Welcome</title>'],
+    ] as const) {
+      const other = createServer((_, res) => res.writeHead(status).end(text))
+      await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+      const issuer = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
+      const error = await refused(start({ issuer, onError() {} }).ready(), 'CONFIGURATION')
+      assert.equal(
+        error.message,
+        `${issuer}/status-lists is not there: \`issuer\` has to be the URL of a Rescind authority.`,
+      )
+      other.close()
+    }
+  })
+
+  it('waits for an authority that is away, says so meanwhile, and is ready once it is there', async () => {
+    const { port, keys } = peer
+    await peer.stop()
+    const errors: Error[] = []
+    const waiting = start({ onError: (error) => errors.push(error) })
+    await until(() => errors.length > 1)
+    for (const error of errors) {
+      assert.ok(error instanceof GuardError && error.code === 'UNAVAILABLE')
+      assert.equal(
+        error.message,
+        `Not connected to the authority at ${peer.issuer}: ECONNREFUSED. Trying again.`,
+      )
+    }
+    const warnings: Error[] = []
+    const hear = (warning: Error) => warnings.push(warning)
+    process.on('warning', hear)
+    const silent = createGuard({ issuer: peer.issuer, audience: AUDIENCE, credentials: CREDENTIALS })
+    await new Promise((resolve) => setTimeout(resolve, 700))
+    process.off('warning', hear)
+    assert.deepEqual(
+      warnings.filter(({ name }) => name === 'RescindGuard').map(({ message }) => message),
+      [errors[0]?.message],
+    )
+    peer = await startPeer({ port, keys })
+    await Promise.all([waiting.ready(), silent.ready()])
+    silent.close()
   })
 
   it('lets a live token through without asking anyone about it', async () => {

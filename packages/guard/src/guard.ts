@@ -29,8 +29,8 @@ export type GuardRequest = {
 
 export type Guard = {
   /**
-   * Resolves once the guard knows every revocation that can matter.
-   * @throws GuardError CONFIGURATION when the authority does not know the credentials
+   * Resolves once the guard knows every revocation that can matter; waits for an authority that is away.
+   * @throws GuardError CONFIGURATION when waiting won't help: no authority there, wrong credentials, wrong audience
    */
   ready(): Promise<void>
   /**
@@ -70,7 +70,10 @@ export type GuardOptions = {
   resourceMetadata?: string
   /** The time in ms. */
   now?: () => number
-  /** Hears why the feed broke off (it reconnects by itself), and what closing a connection threw. */
+  /**
+   * Hears why the feed broke off or never began (it tries again by itself), and what closing a connection threw. Without
+   * it the first one is a warning of the process.
+   */
   onError?: (error: Error) => void
 }
 
@@ -128,7 +131,7 @@ export function createGuard(options: GuardOptions): Guard {
     connections: holds,
     on: (_event, listener) => onEnded(listener),
     state: () => {
-      const silentFor = feed.silentFor()
+      const silentFor = Math.round(feed.silentFor())
       return { live: silentFor <= settings.maxStaleness, silentFor, seq: view.seq }
     },
     close() {

@@ -16,6 +16,7 @@ const SAME_TIME = 1_000
  */
 export function listen(options: {
   issuer: string
+  audience: string
   credentials: Credentials
   view: RevocationView
   maxStaleness: number
@@ -25,12 +26,12 @@ export function listen(options: {
   onKeysDropped: () => void
   onError?: (error: Error) => void
 }) {
-  const { credentials, view, maxStaleness } = options
+  const { credentials, audience, view, maxStaleness } = options
+  const warnOnce = once((error: GuardError) => process.emitWarning(error.message, 'RescindGuard'))
   const issuer = options.issuer.replace(/\/$/, '')
   const clock = options.now ?? Date.now
   const { asking, answered, silentFor } = freshness(clock)
-  let offset = 0
-  const now = () => clock() + offset
+  const time = authoritysTime(clock)
 
   let becomeReady = () => {}
   let giveUp: (error: GuardError) => void = () => {}
@@ -49,6 +50,7 @@ export function listen(options: {
   const { close } = followFeed({
     url: `${issuer.replace(/^http/, 'ws')}/feed`,
     credentials,
+    audience,
     view,
     load: () =>
       loadStatusLists({
@@ -59,25 +61,25 @@ export function listen(options: {
       }),
     onAsking: asking,
     onFresh: (first) => {
-      answered()
+      time.confirmed(answered())
       if (!first) return
       options.onReady()
       becomeReady()
     },
     onHeartbeat: ({ at, firstList }) => {
-      // A machine whose clock is wrong goes by the authority's, or it would take dead tokens and refuse live ones.
-      const difference = at - clock()
-      offset = Math.abs(difference) < SAME_TIME ? 0 : difference
+      time.heard(at)
       view.bits.retire(firstList)
     },
-    takeSeen: () => options.takeSeen(now()),
+    takeSeen: () => options.takeSeen(time.now()),
     onKeys: (kids) => void keys.expect(kids),
     onError: (error) => {
-      if (error instanceof GuardError && error.code === 'CONFIGURATION') giveUp(error)
-      options.onError?.(error)
+      const told = asGuardError(error, issuer)
+      if (told.code === 'CONFIGURATION') giveUp(told)
+      if (options.onError) options.onError(told)
+      else warnOnce(told)
     },
   })
-  return { ready, close, silentFor, now, keyFor: keys.find }
+  return { ready, close, silentFor, now: time.now, keyFor: keys.find }
 }
 
 /**
@@ -92,11 +94,52 @@ function freshness(clock: () => number) {
     asking() {
       asked = { ticks: performance.now(), clock: clock() }
     },
+    /** How long the answer took, in ms. */
     answered() {
       fresh = asked
+      return performance.now() - asked.ticks
     },
     silentFor: () => Math.max(performance.now() - fresh.ticks, clock() - fresh.clock),
   }
+}
+
+/** A machine whose clock is wrong goes by the authority's, or it would take dead tokens and refuse live ones. */
+function authoritysTime(clock: () => number) {
+  let offset = 0
+  let heard = 0
+  return {
+    now: () => clock() + offset,
+    /** @param at what time it is there, in ms */
+    heard(at: number) {
+      heard = at - clock()
+    },
+    /**
+     * What was heard may have been on its way for as long as an answer was: rather too late an hour than too early, or
+     * a token that has expired would pass.
+     * @param took how long the answer took, in ms
+     */
+    confirmed(took: number) {
+      const difference = heard + took
+      offset = Math.abs(difference) < SAME_TIME ? 0 : difference
+    },
+  }
+}
+
+/** Where nobody listens for errors, an API that waits for its authority should not wait in silence. */
+function once<T>(tell: (what: T) => void): (what: T) => void {
+  let told = false
+  return (what) => {
+    if (!told) tell(what)
+    told = true
+  }
+}
+
+/** Why there is no connection, in words: what `fetch` throws hides it in its cause. */
+function asGuardError(error: Error, issuer: string): GuardError {
+  if (error instanceof GuardError) return error
+  const { code, message } = (error.cause ?? error) as { code?: unknown; message?: string }
+  const why = typeof code === 'string' ? code : message || error.message
+  return new GuardError('UNAVAILABLE', `Not connected to the authority at ${issuer}: ${why}. Trying again.`)
 }
 
 export type Listening = ReturnType<typeof listen>

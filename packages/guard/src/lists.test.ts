@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import { CompactSign, SignJWT } from 'jose'
-import { type Keys, makeKeys } from '../test/peer.ts'
+import { type Keys, makeKeys, placeOf } from '../test/peer.ts'
 import { TokenInvalid } from './claims.ts'
 import { loadStatusLists, readStatusList } from './lists.ts'
 import { createStatusBits, isSet, LIST_SIZE, listUri, type Place, type StatusBits } from './status.ts'
@@ -30,7 +30,7 @@ const withBits = (...set: number[]) => {
   return bytes
 }
 function sign(claims: Record<string, unknown>, header: Record<string, unknown> = {}, by = keys) {
-  return new SignJWT({ iat: SECONDS, exp: SECONDS + 300, rescind_seq: 7, ...claims })
+  return new SignJWT({ iat: SECONDS, exp: SECONDS + 300, rescind_seq: 7, rescind_tag: 'tag-7', ...claims })
     .setProtectedHeader({ alg: 'EdDSA', typ: 'statuslist+jwt', kid: 'k1', ...header })
     .sign(by.privateKey)
 }
@@ -44,9 +44,9 @@ describe('a status list', () => {
     assert.rejects(read(token, now), Error)
 
   it('is read: its bits, and the newest revocation that it knows', async () => {
-    const { bytes, seq } = await read(sign(good))
+    const { bytes, ...place } = await read(sign(good))
     assert.deepEqual([...bytes.subarray(0, 3)], [1, 2, 0])
-    assert.deepEqual([bytes.length, seq], [LIST_SIZE / 8, 7])
+    assert.deepEqual([bytes.length, place], [LIST_SIZE / 8, placeOf(7)])
   })
 
   it('is not believed without a signature, with another’s, or changed', async () => {
@@ -167,7 +167,8 @@ describe('loading the status lists', () => {
   const load = (now = NOW) =>
     loadStatusLists({ aggregation: `${issuer}/status-lists`, bits, keyFor, now: () => now })
   const name = (lists: unknown, rescind_seq: unknown = 9) => {
-    routes['/status-lists'] = (_, res) => res.end(JSON.stringify({ status_lists: lists, rescind_seq }))
+    routes['/status-lists'] = (_, res) =>
+      res.end(JSON.stringify({ status_lists: lists, rescind_seq, rescind_tag: `tag-${rescind_seq}` }))
   }
   const plain =
     (text: string): RequestListener =>
@@ -187,27 +188,38 @@ describe('loading the status lists', () => {
 
   it('reads all, and knows as much as the one that knows least', async () => {
     name([listUri(issuer, 0), listUri(issuer, 5)], 9)
-    await put(0, [1], { rescind_seq: 8 })
-    await put(5, [2], { rescind_seq: 4 })
-    assert.equal(await load(), 4)
+    await put(0, [1], { rescind_seq: 8, rescind_tag: 'tag-8' })
+    await put(5, [2], { rescind_seq: 4, rescind_tag: 'tag-4' })
+    assert.deepEqual(await load(), placeOf(4))
     assert.deepEqual([set(0, 1), set(0, 2), set(5, 2), set(5, 1)], [true, false, true, false])
     await put(0, [], { rescind_seq: 12 })
     await put(5, [3], { rescind_seq: 12 })
-    assert.equal(await load(), 9, 'there may be a list that was not named yet')
+    assert.deepEqual(await load(), placeOf(9), 'there may be a list that was not named yet')
     assert.deepEqual([set(0, 1), set(5, 2), set(5, 3)], [true, true, true], 'what was dead stays dead')
+  })
+
+  it('fails when they are of two logs', async () => {
+    name([listUri(issuer, 0), listUri(issuer, 5)], 9)
+    await put(0, [1], { rescind_seq: 9, rescind_tag: 'other' })
+    await put(5, [2], { rescind_seq: 9, rescind_tag: 'tag-9' })
+    await refused(/two logs/)
+    await put(0, [1])
+    assert.deepEqual(await load(), placeOf(7))
+    await put(5, [2], { rescind_tag: 'other' })
+    await refused(/two logs/)
   })
 
   it('reads very many', async () => {
     const count = 40
     name(Array.from({ length: count }, (_, list) => listUri(issuer, list)))
     for (let list = 0; list < count; list++) await put(list, [list])
-    assert.equal(await load(), 7)
+    assert.deepEqual(await load(), placeOf(7))
     for (let list = 0; list < count; list++) assert.ok(set(list, list) && !set(list, list + 1))
   })
 
   it('is content when there is none', async () => {
     name([], 0)
-    assert.equal(await load(), 0)
+    assert.deepEqual(await load(), placeOf(0))
   })
 
   it('asks nobody when the list of lists names a stranger', async () => {
@@ -283,7 +295,7 @@ describe('loading the status lists', () => {
   it('goes by the time that the answer says, for a clock that is wrong; by its own, where it says none', async () => {
     name([listUri(issuer, 0)])
     await put(0, [1])
-    assert.equal(await load(NOW), 7)
+    assert.deepEqual(await load(NOW), placeOf(7))
     await assert.rejects(load(NOW + 10 * 60_000), /expired/)
     const good = routes['/status-lists/0'] as RequestListener
     const dated =
@@ -293,10 +305,10 @@ describe('loading the status lists', () => {
         good(req, res)
       }
     routes['/status-lists/0'] = dated(new Date(NOW).toUTCString())
-    assert.equal(await load(NOW + 10 * 60_000), 7)
+    assert.deepEqual(await load(NOW + 10 * 60_000), placeOf(7))
     routes['/status-lists/0'] = dated(new Date(NOW + 10 * 60_000).toUTCString())
     await assert.rejects(load(NOW), /expired/)
     routes['/status-lists/0'] = dated('yesterday')
-    assert.equal(await load(NOW), 7)
+    assert.deepEqual(await load(NOW), placeOf(7))
   })
 })

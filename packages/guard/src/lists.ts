@@ -1,6 +1,8 @@
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'
 import { compactVerify } from 'jose'
+import { GuardError } from './errors.ts'
+import type { Position } from './protocol.ts'
 import { readBody } from './read-body.ts'
 import { LIST_SIZE, type StatusBits } from './status.ts'
 import type { KeyResolver } from './verify.ts'
@@ -16,7 +18,7 @@ const SKEW = 60
 const decompress = promisify(inflate)
 
 /** A status list, verified: its bytes, and the newest revocation that it knows of. */
-export type StatusList = { bytes: Uint8Array; seq: number }
+export type StatusList = { bytes: Uint8Array } & Position
 
 /**
  * Verifies a Status List Token (draft-ietf-oauth-status-list §8.3): signature, type, `sub`, times, and what it holds.
@@ -36,7 +38,7 @@ export async function readStatusList(
   )
   if (protectedHeader.typ !== 'statuslist+jwt') throw new Error('it is no status list')
   const claims = JSON.parse(Buffer.from(payload).toString('utf8')) as Record<string, unknown> | null
-  const { sub, iat, exp, status_list, rescind_seq } = claims ?? {}
+  const { sub, iat, exp, status_list } = claims ?? {}
   const { bits, lst } = (status_list ?? {}) as Record<string, unknown>
   const seconds = now / 1000
   if (sub !== uri) throw new Error('it is another status list')
@@ -46,15 +48,36 @@ export async function readStatusList(
   if (bits !== 1 || typeof lst !== 'string' || !/^[A-Za-z0-9_-]+$/.test(lst))
     throw new Error('it is malformed')
   const bytes = await decompress(Buffer.from(lst, 'base64url'), { maxOutputLength: LIST_SIZE / 8 })
-  return { bytes, seq: Number.isSafeInteger(rescind_seq) ? Math.max(0, rescind_seq as number) : 0 }
+  return { bytes, ...readPosition(claims) }
+}
+
+/** Which place in the log it knows of; where it says none, the first. */
+function readPosition(claims: Record<string, unknown> | null): Position {
+  const { rescind_seq: seq, rescind_tag: tag } = claims ?? {}
+  if (!Number.isSafeInteger(seq) || (seq as number) < 1) return { seq: 0, tag: '' }
+  return { seq: seq as number, tag: typeof tag === 'string' && /^[\w-]{1,32}$/.test(tag) ? tag : '' }
+}
+
+/** Something answers there, but not what was looked for: waiting won't mend it. */
+function noAuthority(url: string): GuardError {
+  const mend = '`issuer` has to be the URL of a Rescind authority'
+  return new GuardError('CONFIGURATION', `${url} is not there: ${mend}.`)
+}
+
+function readJson(text: string, url: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw noAuthority(url)
+  }
 }
 
 /**
  * Reads every status list that the authority names into `bits`.
  * @param options.aggregation the list of lists (draft §9.3)
  * @param options.now the time in ms
- * @returns the `seq` up to which all of them know every revocation
- * @throws Error when one can't be read: what it says would be missing
+ * @returns the place in the log up to which all of them know every revocation
+ * @throws Error when one can't be read: what it says would be missing; GuardError CONFIGURATION where none can be
  */
 export async function loadStatusLists(options: {
   aggregation: string
@@ -62,23 +85,24 @@ export async function loadStatusLists(options: {
   keyFor: KeyResolver
   now: () => number
   fetch?: typeof globalThis.fetch
-}): Promise<number> {
+}): Promise<Position> {
   const { aggregation, bits, keyFor, now, fetch = globalThis.fetch } = options
   const get = async (url: string, accept: string, max: number) => {
     const request = { headers: { accept }, redirect: 'error', cache: 'no-store' } as const
     const response = await fetch(url, { ...request, signal: AbortSignal.timeout(TIMEOUT) })
+    if (response.status === 404 && url === aggregation) throw noAuthority(url)
     if (response.status !== 200) throw new Error(`${new URL(url).pathname} answered ${response.status}`)
     const text = (await readBody(response, max)).toString('utf8')
     // Its own time where it says so: our clock may be wrong, and nothing has told us yet.
     return { text, at: Date.parse(response.headers.get('date') ?? '') || now() }
   }
-  const { status_lists: uris, rescind_seq } = JSON.parse(
-    (await get(aggregation, 'application/json', MAX_AGGREGATION)).text,
-  ) as Record<string, unknown>
+  const named = readJson((await get(aggregation, 'application/json', MAX_AGGREGATION)).text, aggregation)
+  const claims = (named ?? {}) as Record<string, unknown>
+  const { status_lists: uris, rescind_seq } = claims
   if (!Array.isArray(uris) || !Number.isSafeInteger(rescind_seq))
     throw new Error('the list of lists is malformed')
 
-  let seq = rescind_seq as number
+  let known = readPosition(claims)
   const left = uris.map((uri: unknown) => {
     const number = typeof uri === 'string' ? bits.numberOf(uri) : undefined
     if (number === undefined) throw new Error('the list of lists names one that is not the authority’s')
@@ -90,9 +114,10 @@ export async function loadStatusLists(options: {
       const { text, at } = await get(uri, 'application/statuslist+jwt', MAX_LIST)
       const list = await readStatusList(text, { uri, keyFor, now: at })
       bits.merge(number, list.bytes)
-      seq = Math.min(seq, list.seq)
+      if (list.seq === known.seq && list.tag !== known.tag) throw new Error('the lists are of two logs')
+      if (list.seq < known.seq) known = { seq: list.seq, tag: list.tag }
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, readSome))
-  return seq
+  return known
 }

@@ -2,10 +2,17 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { readAck, readMessage, writeAck } from './protocol.ts'
 
-const PLACE = { seq: 9, prev: 8, at: 1_700_000_000_000 }
+const PLACE = { seq: 9, tag: 'abc_-DEF123', prev: 8, at: 1_700_000_000_000 }
 const REVOCATION = { type: 'revocation', ...PLACE, sid: 's1', reason: 'user_logout', tokens: [0, 7] }
 const HEARTBEAT = { type: 'heartbeat', ...PLACE, firstList: 2 }
-const READY = { type: 'ready', ...PLACE, firstList: 2, guard: 'g1', kids: ['k1', 'k2'] }
+const READY = {
+  type: 'ready',
+  ...PLACE,
+  firstList: 2,
+  guard: 'g1',
+  resources: ['https://api.example'],
+  kids: ['k1', 'k2'],
+}
 const KEYS = { type: 'keys', kids: ['k1'] }
 
 const read = (message: unknown) => readMessage(JSON.stringify(message))

@@ -29,10 +29,14 @@ export type SessionEnding = {
   tokens: number[]
 }
 
+/**
+ * A place in the log: a revocation's number, and a digest of it, since a log that was restored from a backup goes on
+ * with the same numbers. Before the first one: 0 and ''.
+ */
+export type Position = { seq: number; tag: string }
+
 /** Where the log is. */
-export type Progress = {
-  /** The newest revocation of all. */
-  seq: number
+export type Progress = Position & {
   /** The newest one, before this message, that was for this guard: who doesn't have it has missed something. */
   prev: number
 }
@@ -45,20 +49,20 @@ export type Heartbeat = Progress & {
 }
 
 export type FeedMessage =
-  | ({ type: 'revocation'; prev: number } & SessionEnding)
-  | ({ type: 'cut-off'; prev: number } & CutOff)
-  /** All that was revoked after `since` has been sent. */
-  | ({ type: 'ready'; guard: string; kids: string[] } & Heartbeat)
+  | ({ type: 'revocation' } & Progress & SessionEnding)
+  | ({ type: 'cut-off' } & Progress & CutOff)
+  /** All that was revoked after `since`, for the APIs `resources`, has been sent. */
+  | ({ type: 'ready'; guard: string; resources: string[]; kids: string[] } & Heartbeat)
   | ({ type: 'heartbeat' } & Heartbeat)
   /** These are the authority's signing keys now. */
   | { type: 'keys'; kids: string[] }
-  /** The log does not reach back to `since`: read the status lists again. */
+  /** The log does not reach back to `since`, or is another one: read the status lists again. */
   | { type: 'reload' }
 
 /** The longest text frame that either side sends, in characters. */
 export const MAX_FRAME = 1024 * 1024
 const MAX_TOKENS = 10_000
-const MAX_KIDS = 1_000
+const MAX_NAMES = 1_000
 const MAX_INDEX = 2 ** 40
 
 const whole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
@@ -66,27 +70,29 @@ const text = (value: unknown): value is string =>
   typeof value === 'string' && value !== '' && value.length <= 256
 const indexes = (value: unknown): value is number[] =>
   Array.isArray(value) && value.length <= MAX_TOKENS && value.every((one) => whole(one) && one < MAX_INDEX)
+const isTag = (value: unknown): value is string => typeof value === 'string' && /^[\w-]{0,32}$/.test(value)
 const names = (value: unknown): value is string[] =>
-  Array.isArray(value) && value.length <= MAX_KIDS && value.every(text)
+  Array.isArray(value) && value.length <= MAX_NAMES && value.every(text)
 
 /** Reads one line of the authority's. @throws Error when it is not of the protocol */
 export function readMessage(line: string): FeedMessage {
   const message = JSON.parse(line) as Record<string, unknown> | null
-  const { type, seq, prev, at, sid, jti, reason, tokens, kids, guard, firstList } = message ?? {}
-  const { before, clientId } = message ?? {}
+  const { type, seq, prev, at, sid, jti, reason, tokens, kids, guard, resources, firstList } = message ?? {}
+  const { before, clientId, tag } = message ?? {}
   if (type === 'reload') return { type }
   if (type === 'keys' && names(kids)) return { type, kids }
-  if (whole(seq) && whole(prev) && prev <= seq && whole(at)) {
-    if (type === 'heartbeat' && whole(firstList)) return { type, seq, prev, at, firstList }
-    if (type === 'ready' && whole(firstList) && text(guard) && names(kids))
-      return { type, seq, prev, at, firstList, guard, kids }
+  if (whole(seq) && isTag(tag) && whole(prev) && prev <= seq && whole(at)) {
+    const place = { seq, tag, prev, at }
+    if (type === 'heartbeat' && whole(firstList)) return { type, ...place, firstList }
+    if (type === 'ready' && whole(firstList) && text(guard) && names(resources) && names(kids))
+      return { type, ...place, firstList, guard, resources, kids }
     if (type === 'cut-off' && text(reason) && whole(before)) {
-      if (clientId === undefined) return { type, seq, prev, at, reason, before }
-      if (text(clientId)) return { type, seq, prev, at, reason, before, clientId }
+      if (clientId === undefined) return { type, ...place, reason, before }
+      if (text(clientId)) return { type, ...place, reason, before, clientId }
     }
     if (type === 'revocation' && text(sid) && text(reason) && indexes(tokens)) {
-      if (jti === undefined) return { type, seq, prev, at, sid, reason, tokens }
-      if (text(jti)) return { type, seq, prev, at, sid, jti, reason, tokens }
+      if (jti === undefined) return { type, ...place, sid, reason, tokens }
+      if (text(jti)) return { type, ...place, sid, jti, reason, tokens }
     }
   }
   throw new Error('a message of the feed has another shape')

@@ -7,7 +7,7 @@ import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { GuardError, type GuardErrorCode } from '../src/errors.ts'
 import { basic } from '../src/feed.ts'
-import { type FeedMessage, readAck, type SessionEnding } from '../src/protocol.ts'
+import { type FeedMessage, type Position, readAck, type SessionEnding } from '../src/protocol.ts'
 import { LIST_SIZE, listUri } from '../src/status.ts'
 
 /*
@@ -17,6 +17,9 @@ import { LIST_SIZE, listUri } from '../src/status.ts'
 
 export const AUDIENCE = 'https://api.example'
 export const CREDENTIALS = { clientId: 'the api', clientSecret: 'a secret: 100% + more' }
+
+/** A place in the log as these tests have it. */
+export const placeOf = (seq: number): Position => ({ seq, tag: seq === 0 ? '' : `tag-${seq}` })
 
 export type Keys = { privateKey: CryptoKey; publicKey: CryptoKey; jwk: JWK }
 
@@ -49,6 +52,8 @@ export type Peer = {
   /** What the JWKS holds; change it at will. */
   jwks: unknown[]
   log: SessionEnding[]
+  /** Which APIs these credentials are of. */
+  resources: string[]
   /** The oldest revocation that the log still has. */
   logStart: number
   /** The authority's clock is off by so much, in ms. */
@@ -65,6 +70,8 @@ export type Peer = {
   feed: 'open' | 'refused' | 'silent'
   /** Pings are not answered. */
   muted: boolean
+  /** Pings are answered so late, in ms. */
+  pongAfter: number
   seen: { path: string; since: string | null; authorization?: string; token?: string }[]
   /** What guards have acknowledged. */
   acks: number[]
@@ -94,8 +101,9 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
   const { port } = server.address() as AddressInfo
   const issuer = `http://127.0.0.1:${port}`
   const head = () => peer.log.at(-1)?.seq ?? 0
+  const rescindPlace = () => ({ rescind_seq: head(), rescind_tag: placeOf(head()).tag })
   const beatOf = () => ({
-    ...{ seq: head(), prev: head() },
+    ...{ ...placeOf(head()), prev: head() },
     ...{ at: Date.now() + peer.clock, firstList: peer.firstList },
   })
   const kids = () => peer.jwks.map((jwk) => `${(jwk as JWK)?.kid}`)
@@ -110,7 +118,7 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
     }
     const iat = Math.floor((Date.now() + peer.clock) / 1000)
     const lst = deflateSync(bytes).toString('base64url')
-    const claims = { sub: listUri(issuer, 0), iat, exp: iat + 300, ttl: 10, rescind_seq: head() }
+    const claims = { sub: listUri(issuer, 0), iat, exp: iat + 300, ttl: 10, ...rescindPlace() }
     const token = await new SignJWT({ ...claims, status_list: { bits: 1, lst } })
       .setProtectedHeader({ alg: 'EdDSA', typ: 'statuslist+jwt', kid: keys.jwk.kid })
       .sign(keys.privateKey)
@@ -124,7 +132,7 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
     entry.token = new URLSearchParams(body).get('token') ?? undefined
     if (pathname === '/oauth/jwks') return res.end(JSON.stringify({ keys: peer.jwks }))
     if (pathname === '/status-lists')
-      return res.end(JSON.stringify({ status_lists: [listUri(issuer, 0)], rescind_seq: head() }))
+      return res.end(JSON.stringify({ status_lists: [listUri(issuer, 0)], ...rescindPlace() }))
     if (pathname === '/status-lists/0') return res.end(await statusList())
     if (pathname !== '/oauth/introspect') return res.writeHead(404).end()
     await peer.onIntrospect?.()
@@ -143,7 +151,7 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
     if (refused) return void socket.end(`HTTP/1.1 ${refused} No\r\nConnection: close\r\n\r\n`)
     sockets.handleUpgrade(req, socket, start, (feed) => {
       feed.on('ping', (data) => {
-        if (!peer.muted) feed.pong(data)
+        if (!peer.muted) setTimeout(() => feed.pong(data), peer.pongAfter)
       })
       feed.on('message', (data) => peer.acks.push(readAck(data.toString()) ?? -1))
       welcome(feed, Number(since))
@@ -154,15 +162,25 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
     if (peer.logStart > since + 1) return send({ type: 'reload' })
     let prev = since
     for (const record of peer.log.filter(({ seq }) => seq > since)) {
-      send({ type: 'revocation', ...record, prev })
+      send({ type: 'revocation', ...record, ...placeOf(record.seq), prev })
       prev = record.seq
     }
-    send({ type: 'ready', guard: 'g1', kids: kids(), ...beatOf(), prev })
+    send({ type: 'ready', guard: 'g1', resources: peer.resources, kids: kids(), ...beatOf(), prev })
   }
 
   const peer: Peer = {
-    ...{ issuer, port, keys, jwks: [keys.jwk], log: [], logStart: 1, clock: 0, firstList: 0 },
-    ...{ active: true, introspectStatus: 200, feed: 'open', muted: false, seen: [], acks: [] },
+    ...{
+      issuer,
+      port,
+      keys,
+      jwks: [keys.jwk],
+      resources: [AUDIENCE],
+      log: [],
+      logStart: 1,
+      clock: 0,
+      firstList: 0,
+    },
+    ...{ active: true, introspectStatus: 200, feed: 'open', muted: false, pongAfter: 0, seen: [], acks: [] },
     token(claims = {}, header = {}) {
       const { sid = 's1', jti = 't1' } = claims as { sid?: string; jti?: string }
       if (!indexes.has(jti)) indexes.set(jti, indexes.size)
@@ -180,7 +198,7 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
     revoke(what) {
       const prev = head()
       const record = peer.revokeUnheard(what)
-      peer.message({ type: 'revocation', ...record, prev })
+      peer.message({ type: 'revocation', ...record, ...placeOf(record.seq), prev })
       return record
     },
     write(text) {
@@ -226,7 +244,7 @@ export async function refused(
 
 export type FeedServer = {
   url: string
-  visits: { since: string | null; authorization?: string; at: number }[]
+  visits: { since: string | null; tag: string | null; authorization?: string; at: number }[]
   /** What was said on each connection. */
   said: string[][]
   close(): Promise<void>
@@ -249,8 +267,10 @@ export async function serveFeed(
   const visits: FeedServer['visits'] = []
   const said: string[][] = []
   server.on('upgrade', (req, socket, start) => {
-    const since = new URL(req.url ?? '/', url).searchParams.get('since')
-    const visit = visits.push({ since, authorization: req.headers.authorization, at: performance.now() }) - 1
+    const query = new URL(req.url ?? '/', url).searchParams
+    const asked = { since: query.get('since'), tag: query.get('tag') }
+    const { authorization } = req.headers
+    const visit = visits.push({ ...asked, authorization, at: performance.now() }) - 1
     const lines: string[] = []
     said.push(lines)
     const status = refuse?.(visit)

@@ -15,6 +15,7 @@ export type AuditEvent = {
     | 'account.deactivated'
     | 'account.reactivated'
     | 'account.email_restored'
+    | 'account.logged_out'
     | 'account.reset_requested'
     | 'account.reviewed'
     | 'session.opened'
@@ -24,6 +25,7 @@ export type AuditEvent = {
     | 'client.registered'
     | 'client.removed'
     | 'keys.rotated'
+    | 'keys.dropped'
   /** Who did it: an account (`account:…`), a client (`client:…`), the `cli`, or `rescind` itself. */
   actor: string
   sub?: string

@@ -27,8 +27,14 @@ export type Ended = {
 /** One record for all that was issued before a time (ms), of everybody or of one client. */
 export type OrderedCutOff = Omit<CutOff, 'seq'> & { what: 'cut_off'; actor: Actor }
 
+/**
+ * A place in the log: a revocation's number, and a digest of the revocation, since two logs can have grown from one
+ * backup. Before the first one: 0 and ''.
+ */
+export type LogPosition = { seq: number; tag: string }
+
 /** A revocation in the log: durable, ordered, never changed. */
-export type LoggedRevocation = Revocation & { seq: number }
+export type LoggedRevocation = Revocation & LogPosition
 
 /** What a genuine access token says of itself; `exp` in seconds. */
 export type PresentedAccess = {

@@ -16,7 +16,7 @@ import type { Reason } from './reason.ts'
 import { sameHash } from './secret.ts'
 import { liveTokens, presentedBefore, refreshable, type Session } from './session.ts'
 
-export type { LoggedRevocation, PresentedAccess, Revocation } from './ending.ts'
+export type { LoggedRevocation, LogPosition, PresentedAccess, Revocation } from './ending.ts'
 
 export type PresentedRefresh = { sid: string; generation: number; hash: string }
 

@@ -1,3 +1,4 @@
+import type { LogPosition } from '../domain/revocation.ts'
 import type { Store } from '../store/store.ts'
 import { concerns, type Group } from './groups.ts'
 import { type ConnectedGuard, framesOf, sendAndWait } from './guard-socket.ts'
@@ -10,15 +11,18 @@ const PAGE = 1_000
  * @param options.now the time in ms
  * @param options.newest the newest revocation that was published
  * @returns the newest of it, in the turn in which the guard has everything that was published, so that it can be sent
- * what comes next; nothing when the log does not reach back
+ * what comes next; nothing when the log does not reach back, or is not the one that the guard has followed
  * @throws when it reads too slowly, or is gone; StoreUnavailable
  */
 export async function catchUp(
   guard: ConnectedGuard,
   group: Group,
-  options: { store: Store; since: number; now: () => number; newest: () => number },
+  options: { store: Store; since: LogPosition; now: () => number; newest: () => number },
 ): Promise<number | undefined> {
-  const { store, since, now, newest } = options
+  const { store, now, newest } = options
+  const since = options.since.seq
+  if (since > 0 && (await store.read({ kind: 'tag', seq: since })) !== options.since.tag) return undefined
+  guard.acknowledged = Math.max(guard.acknowledged, since)
   let after = since
   let prev = since
   for (;;) {
@@ -29,7 +33,7 @@ export async function catchUp(
     for (const revocation of page) {
       const record = concerns(group, revocation) ? toRecord(revocation) : undefined
       if (!record) continue
-      lines.push(lineOf(record, prev))
+      lines.push(lineOf(record, revocation.tag, prev))
       prev = record.seq
     }
     after = page.at(-1)?.seq ?? after

@@ -5,8 +5,15 @@ import { toRecord } from './record.ts'
 
 export type GuardName = { guard: string; resources: string[] }
 
-/** Which guards have applied a revocation, and which have not (yet). */
-export type Confirmation = { confirmed: GuardName[]; waiting: GuardName[] }
+/** Which guards have applied a revocation, and which have not (yet); so many more of each where there are many. */
+export type Confirmation = {
+  confirmed: GuardName[]
+  waiting: GuardName[]
+  more?: { confirmed: number; waiting: number }
+}
+
+/** An answer with a thousand names helps nobody. */
+const NAMED = 20
 
 /** Resolves when every connected guard concerned has applied these revocations or is gone, or after `ms`. */
 export async function confirm(
@@ -40,5 +47,11 @@ export async function confirm(
     asked
       .filter(({ guard, seq }) => guard.acknowledged >= seq === has)
       .map(({ guard, resources }) => ({ guard: guard.id, resources }))
-  return { confirmed: named(true), waiting: named(false) }
+  const [confirmed, waiting] = [named(true), named(false)]
+  const more = {
+    confirmed: Math.max(0, confirmed.length - NAMED),
+    waiting: Math.max(0, waiting.length - NAMED),
+  }
+  const some = { confirmed: confirmed.slice(0, NAMED), waiting: waiting.slice(0, NAMED) }
+  return more.confirmed + more.waiting > 0 ? { ...some, more } : some
 }

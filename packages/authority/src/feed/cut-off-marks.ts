@@ -1,4 +1,5 @@
 import type { StatusBits } from '@rescind/guard/status'
+import type { LogPosition } from '../domain/revocation.ts'
 import type { Store } from '../store/store.ts'
 
 const PAGE = 2_000
@@ -9,22 +10,23 @@ const RETRY = 1_000
  * That takes a look at every session, or at every one of a client: page by page, beside all else.
  */
 export type CutOffMarks = {
-  /** A cut-off was committed; with `clientId` it is of that client alone. */
-  order(seq: number, clientId?: string): void
-  /** The newest revocation, of those up to `head`, that the bits know whole. */
-  known(head: number): number
+  /** A cut-off was committed; `before` is the place in the log that it came after. */
+  order(cutOff: { seq: number; clientId?: string }, before: LogPosition): void
+  /** The newest place, of those up to `head`, that the bits know whole. */
+  known(head: LogPosition): LogPosition
   close(): void
 }
 
 /** @param now the time in ms */
 export function createCutOffMarks(store: Store, bits: StatusBits, now: () => number): CutOffMarks {
-  const ordered = new Map<number, string | undefined>()
+  // What came before each, so that the bits are known to be whole up to there; and whose tokens it kills.
+  const ordered = new Map<number, { before: LogPosition; clientId?: string }>()
   let marking = false
   let closed = false
 
   async function markAll() {
     const all = [...ordered]
-    const clientIds = new Set(all.map(([, clientId]) => clientId))
+    const clientIds = new Set(all.map(([, { clientId }]) => clientId))
     for (const clientId of clientIds.has(undefined) ? [undefined] : clientIds) await mark(clientId)
     for (const [seq] of all) ordered.delete(seq)
   }
@@ -47,11 +49,12 @@ export function createCutOffMarks(store: Store, bits: StatusBits, now: () => num
     marking = false
   }
   return {
-    order(seq, clientId) {
-      ordered.set(seq, clientId)
+    order({ seq, clientId }, before) {
+      ordered.set(seq, { before, clientId })
       void work()
     },
-    known: (head) => Math.min(head, ...[...ordered.keys()].map((seq) => seq - 1)),
+    known: (head) =>
+      [...ordered.values()].reduce((one, { before }) => (before.seq < one.seq ? before : one), head),
     close() {
       closed = true
     },

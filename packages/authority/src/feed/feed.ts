@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import { type FeedMessage, type Heartbeat, MAX_REPORT, type RevocationRecord } from '@rescind/guard/protocol'
 import { WebSocketServer } from 'ws'
 import type { ResourceConfig } from '../config.ts'
-import type { LoggedRevocation } from '../domain/revocation.ts'
+import type { LoggedRevocation, LogPosition } from '../domain/revocation.ts'
 import { addressOf } from '../http/address.ts'
 import type { Store } from '../store/store.ts'
 import { catchUp } from './catch-up.ts'
@@ -53,7 +53,7 @@ export type Feed = {
    * Takes over the connection of a resource server that has authenticated and has everything up to `since`.
    * @returns false when there are too many; the connection is still the caller's then
    */
-  connect(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string, since: number): boolean
+  connect(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string, since: LogPosition): boolean
   /** Sends a revocation to every guard that it concerns. Call it in `seq` order. */
   publish(revocation: LoggedRevocation): void
   /** Tells every guard the signing keys as they are now. */
@@ -61,7 +61,7 @@ export type Feed = {
   confirm(revocations: LoggedRevocation[], ms: number): Promise<Confirmation>
   guards(): GuardState[]
   /** The newest revocation that was published. */
-  readonly seq: number
+  readonly head: LogPosition
   close(): void
 }
 
@@ -70,7 +70,7 @@ export type FeedOptions = {
   resources: ResourceConfig[]
   trustProxy: boolean
   /** The newest revocation so far. */
-  seq: number
+  head: LogPosition
   /** The time in ms. */
   now: () => number
   /** The signing keys as they are now. */
@@ -90,16 +90,18 @@ export function createFeed(options: FeedOptions): Feed {
   const groups = createGroups(options.resources)
   const acknowledged = timeAcknowledgements(options.onAcknowledged)
   const send = createSender(groups)
-  let newest = options.seq
+  let { seq: newest, tag } = options.head
 
   const heartbeat = ({ last }: Group): Heartbeat => ({
-    ...{ seq: newest, prev: last, at: now(), firstList: firstList() },
+    ...{ seq: newest, tag, prev: last, at: now(), firstList: firstList() },
   })
-  async function welcome(guard: ConnectedGuard, group: Group, since: number) {
+  async function welcome(guard: ConnectedGuard, group: Group, since: LogPosition) {
+    if (guard.socket.readyState !== guard.socket.OPEN) return
     const prev = await catchUp(guard, group, { store, since, now, newest: () => newest })
     if (prev === undefined) return sendAndWait(guard, write({ type: 'reload' }))
     guard.live = true
-    sendLive(guard, write({ type: 'ready', guard: guard.id, kids: kids(), ...heartbeat(group), prev }))
+    const who = { guard: guard.id, resources: group.resources }
+    sendLive(guard, write({ type: 'ready', ...who, kids: kids(), ...heartbeat(group), prev }))
   }
   const beat = setInterval(() => {
     for (const group of groups.values()) beatTo(group, write({ type: 'heartbeat', ...heartbeat(group) }))
@@ -114,7 +116,6 @@ export function createFeed(options: FeedOptions): Feed {
         const guard = openGuardSocket(socket, rawSocket, {
           address: addressOf(req, options.trustProxy),
           agent: `${req.headers['user-agent'] ?? ''}`.slice(0, 100),
-          since,
           now: now(),
           newest: () => newest,
           onAcknowledged: acknowledged.by,
@@ -122,12 +123,15 @@ export function createFeed(options: FeedOptions): Feed {
           onClose: (gone) => group.guards.delete(gone),
         })
         group.guards.add(guard)
-        welcome(guard, group, since).catch(() => dropGuard(guard, 1013, 'not available; try again'))
+        group
+          .turns(() => welcome(guard, group, since))
+          .catch(() => dropGuard(guard, 1013, 'not available; try again'))
       })
       return true
     },
     publish(revocation) {
       newest = revocation.seq
+      tag = revocation.tag
       const record = toRecord(revocation)
       if (!record) return
       acknowledged.start(newest)
@@ -139,16 +143,20 @@ export function createFeed(options: FeedOptions): Feed {
     },
     confirm: (revocations, ms) => confirm(groups.values(), revocations, ms),
     guards: () => [...groups.values()].flatMap(statesOf),
-    get seq() {
-      return newest
+    get head() {
+      return { seq: newest, tag }
     },
     close() {
       clearInterval(beat)
-      for (const socket of server.clients) {
-        socket.close(1012, 'the authority is restarting')
-        setTimeout(() => socket.terminate(), 500).unref()
-      }
+      closeAll(server)
     },
+  }
+}
+
+function closeAll({ clients }: WebSocketServer) {
+  for (const socket of clients) {
+    socket.close(1012, 'the authority is restarting')
+    setTimeout(() => socket.terminate(), 500).unref()
   }
 }
 
@@ -167,7 +175,7 @@ function createSender(groups: Map<string, Group>) {
   return (revocation: LoggedRevocation, record: RevocationRecord) => {
     for (const group of groups.values()) {
       if (!concerns(group, revocation)) continue
-      if (group.guards.size > 0) group.pending.push(lineOf(record, group.last))
+      if (group.guards.size > 0) group.pending.push(lineOf(record, revocation.tag, group.last))
       group.last = record.seq
     }
     if (flushing) return

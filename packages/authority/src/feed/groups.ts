@@ -1,6 +1,7 @@
 import type { ResourceConfig } from '../config.ts'
 import type { LoggedRevocation } from '../domain/revocation.ts'
 import type { ConnectedGuard } from './guard-socket.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 /** The guards of one client: they see the same, so it is written once for all of them. */
 export type Group = {
@@ -11,7 +12,11 @@ export type Group = {
   /** What is to be sent at the end of this turn. */
   pending: string[]
   guards: Set<ConnectedGuard>
+  /** Only so many of them catch up at once: each holds a page of the log until it has read it. */
+  turns: Turns
 }
+
+const CATCHING_UP = 4
 
 /** A group for each client that guards an API, by its `client_id`. */
 export function createGroups(resources: ResourceConfig[]): Map<string, Group> {
@@ -20,7 +25,10 @@ export function createGroups(resources: ResourceConfig[]): Map<string, Group> {
     if (clientId === undefined) continue
     const group = groups.get(clientId)
     if (group) group.resources.push(resource)
-    else groups.set(clientId, { clientId, resources: [resource], last: 0, pending: [], guards: new Set() })
+    else {
+      const nobody = { last: 0, pending: [], guards: new Set<ConnectedGuard>() }
+      groups.set(clientId, { clientId, resources: [resource], ...nobody, turns: createTurns(CATCHING_UP) })
+    }
   }
   return groups
 }

@@ -36,7 +36,6 @@ export type ConnectedGuard = {
 
 /**
  * Listens to a guard's acknowledgements and reports; whatever else it says ends the connection.
- * @param options.since what the guard has already
  * @param options.now the time in ms
  * @param options.newest the newest revocation that any guard can have
  * @param options.onAcknowledged hears of each acknowledgement that is new
@@ -48,7 +47,6 @@ export function openGuardSocket(
   options: {
     address: string
     agent: string
-    since: number
     now: number
     newest: () => number
     onAcknowledged: (seq: number) => void
@@ -56,10 +54,10 @@ export function openGuardSocket(
     onClose: (guard: ConnectedGuard) => void
   },
 ): ConnectedGuard {
-  const { address, agent, since, now, newest, onAcknowledged, onSeen, onClose } = options
+  const { address, agent, now, newest, onAcknowledged, onSeen, onClose } = options
   const guard: ConnectedGuard = {
     ...{ id: randomBytes(6).toString('base64url'), address, agent, since: now, live: false },
-    ...{ acknowledged: since, heardAt: performance.now(), messages: 0, waiters: new Set() },
+    ...{ acknowledged: 0, heardAt: performance.now(), messages: 0, waiters: new Set() },
     ...{ socket, wire },
   }
   socket.on('message', (data, binary) => {

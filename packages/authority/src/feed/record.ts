@@ -20,10 +20,17 @@ export function toRecord(revocation: LoggedRevocation): RevocationRecord | undef
   return { seq, at, sid, ...(jti === undefined ? {} : { jti }), reason, tokens: indexes }
 }
 
-/** A record as one line of the feed; `prev` is the one before it, of those that are for this guard. */
-export function lineOf(record: RevocationRecord, prev: number): string {
+/**
+ * A record as one line of the feed.
+ * @param tag what it is told from another log's by
+ * @param prev the one before it, of those that are for this guard
+ */
+export function lineOf(record: RevocationRecord, tag: string, prev: number): string {
+  const place = { tag, prev }
   const message: FeedMessage =
-    'before' in record ? { type: 'cut-off', ...record, prev } : { type: 'revocation', ...record, prev }
+    'before' in record
+      ? { type: 'cut-off', ...record, ...place }
+      : { type: 'revocation', ...record, ...place }
   return JSON.stringify(message)
 }
 

@@ -2,6 +2,7 @@ import { promisify } from 'node:util'
 import { deflate } from 'node:zlib'
 import { listUri, type StatusBits } from '@rescind/guard/status'
 import { SignJWT } from 'jose'
+import type { LogPosition } from '../domain/revocation.ts'
 import type { KeyRing } from '../keys/ring.ts'
 import type { Indexes } from './indexes.ts'
 
@@ -25,7 +26,7 @@ export async function encodeList(bytes: Uint8Array): Promise<string> {
 
 export type StatusLists = {
   /** Where all live lists are (§9.3), and the newest revocation that they know of. */
-  aggregation(): { status_lists: string[]; rescind_seq: number }
+  aggregation(): { status_lists: string[]; rescind_seq: number; rescind_tag: string }
   /** The signed list (§5.1); nothing when there is none of this number, or all its tokens have expired. */
   sign(list: number): Promise<string | undefined>
 }
@@ -40,37 +41,39 @@ export function createStatusLists(options: {
   bits: StatusBits
   indexes: Indexes
   ring: () => KeyRing
-  head: () => number
+  head: () => LogPosition
   now: () => number
 }): StatusLists {
   const { issuer, bits, indexes, ring, head, now } = options
   const signed = new Map<number, { jwt: Promise<string>; at: number; seq: number; kid: string }>()
 
-  async function make(list: number, seq: number): Promise<string> {
+  async function make(list: number, { seq, tag }: LogPosition): Promise<string> {
     const { kid, key } = ring().signing
     const iat = Math.floor(now() / 1000)
     // A copy: what is revoked while it is compressed is not in `seq`.
     const lst = await encodeList(bits.list(list).slice())
     const status_list = { bits: 1, lst, aggregation_uri: `${issuer}/status-lists` }
     const claims = { sub: listUri(issuer, list), iat, exp: iat + LIFETIME, ttl: LIST_TTL, status_list }
-    return new SignJWT({ iss: issuer, ...claims, rescind_seq: seq })
+    return new SignJWT({ iss: issuer, ...claims, rescind_seq: seq, rescind_tag: tag })
       .setProtectedHeader({ alg: 'EdDSA', typ: 'statuslist+jwt', kid })
       .sign(key)
   }
   return {
-    aggregation: () => ({
-      status_lists: indexes.lists().map((list) => listUri(issuer, list)),
-      rescind_seq: head(),
-    }),
+    aggregation() {
+      const { seq, tag } = head()
+      const status_lists = indexes.lists().map((list) => listUri(issuer, list))
+      return { status_lists, rescind_seq: seq, rescind_tag: tag }
+    },
     async sign(list) {
       const live = indexes.lists()
       for (const old of signed.keys()) if (!live.includes(old)) signed.delete(old)
       if (!live.includes(list)) return undefined
       const last = signed.get(list)
-      const [at, seq, { kid }] = [now(), head(), ring().signing]
+      const [at, place, { kid }] = [now(), head(), ring().signing]
+      const { seq } = place
       const fresh = last && at - last.at < (last.seq === seq ? LIST_TTL * 1000 : COALESCE)
       if (fresh && last.kid === kid) return last.jwt
-      const jwt = make(list, seq)
+      const jwt = make(list, place)
       signed.set(list, { jwt, at, seq, kid })
       // A failure is not remembered.
       jwt.catch(() => signed.delete(list))

@@ -29,10 +29,16 @@ export async function upgradeEndpoint(
       throw new OAuthError(403, 'access_denied', 'the feed is for the resource servers of the configuration')
     const client = await authenticateClient(authority, req, new Map())
     const since = url.searchParams.get('since') ?? '0'
-    if (!/^\d{1,15}$/.test(since)) {
-      throw new OAuthError(400, 'invalid_request', '`since` is the last seq that was applied')
+    const tag = url.searchParams.get('tag') ?? ''
+    if (!/^\d{1,15}$/.test(since) || !/^[\w-]{0,32}$/.test(tag)) {
+      throw new OAuthError(
+        400,
+        'invalid_request',
+        '`since` and `tag` are of the last revocation that was applied',
+      )
     }
-    const connected = authority.feed.connect(req, socket, head, client.clientId, Number(since))
+    const place = { seq: Number(since), tag }
+    const connected = authority.feed.connect(req, socket, head, client.clientId, place)
     if (!connected)
       throw new RescindError('UNAVAILABLE', 'Too many guards are connected. Try again later.', 5)
   } catch (error) {

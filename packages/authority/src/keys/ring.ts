@@ -7,6 +7,7 @@ import {
   webcrypto,
 } from 'node:crypto'
 import type { SecretKeys } from '../domain/secret.ts'
+import { RescindError } from '../errors.ts'
 import type { Store, StoredKey } from '../store/store.ts'
 import type { Seal } from './seal.ts'
 
@@ -133,4 +134,33 @@ export async function rotateSigningKey(
     audit: { event: 'keys.rotated', at: now, actor, detail: `signing key ${fresh.kid}` },
   })
   return fresh.kid
+}
+
+/**
+ * Forgets a signing key that somebody else may have: what it signed is worth nothing from now on, at every guard that
+ * hears us. Where it is the one that signs, a new one takes its place.
+ * @param now the time in ms
+ * @returns the `kid` that signs now
+ * @throws RescindError NOT_FOUND
+ */
+export async function dropSigningKey(
+  store: Store,
+  seal: Seal,
+  kid: string,
+  actor: string,
+  now: number,
+): Promise<string> {
+  const { signing } = await openKeyRing(store, seal, now)
+  const keys = await store.read({ kind: 'keys' })
+  if (!keys.some((key) => key.use === 'signing' && key.kid === kid))
+    throw new RescindError('NOT_FOUND', 'There is no such signing key; see: rescind keys list')
+  const fresh = kid === signing.kid ? [newSigningKey(seal, now)] : []
+  await store.transact({
+    kind: 'put-keys',
+    keys: fresh,
+    retire: [],
+    drop: [kid],
+    audit: { event: 'keys.dropped', at: now, actor, detail: `signing key ${kid}` },
+  })
+  return fresh[0]?.kid ?? signing.kid
 }

@@ -24,10 +24,16 @@ export type MailPayload = {
 
 const HOUR = 60 * 60 * 1000
 
-/** Mails to one address, and about one account, in an hour. Those that a person needs to get back in have their own. */
-export const MAILS_AN_HOUR = 10
-const URGENT_AN_HOUR = 5
+/**
+ * Mails to one address, and about one account, in an hour. What a person needs to get back in has a budget of its own,
+ * and so has what a stranger can cause: many sign-ins must not use up the news of what comes after them.
+ */
 const URGENT: readonly string[] = ['compromised', 'reset']
+const BUDGETS: { mails: readonly string[]; anHour: number }[] = [
+  { mails: URGENT, anHour: 5 },
+  { mails: ['new_device', 'suspicious_signin'], anHour: 5 },
+]
+const OTHERS = { mails: [] as readonly string[], anHour: 10 }
 
 /** Mails that wait a moment, so that several of their kind become one. */
 const GATHERS: readonly string[] = ['signed_out', 'token_reuse']
@@ -104,13 +110,16 @@ function joins(one: Recent, mail: MailKind, target: string, now: number): boolea
 }
 
 function affords(recent: Recent[], mail: MailKind, target: string, sub: string): boolean {
-  const urgent = URGENT.includes(mail)
-  const alike = recent.filter((one) => URGENT.includes(one.topic) === urgent)
-  const most = urgent ? URGENT_AN_HOUR : MAILS_AN_HOUR
+  const budget = budgetOf(mail)
+  const alike = recent.filter((one) => budgetOf(one.topic) === budget)
   return (
-    alike.filter((one) => one.target === target).length < most &&
-    alike.filter((one) => one.sub === sub).length < most
+    alike.filter((one) => one.target === target).length < budget.anHour &&
+    alike.filter((one) => one.sub === sub).length < budget.anHour
   )
+}
+
+function budgetOf(mail: string) {
+  return BUDGETS.find(({ mails }) => mails.includes(mail)) ?? OTHERS
 }
 
 type Recent = Pick<Delivery, 'topic' | 'target' | 'sub' | 'state' | 'attempts' | 'nextAt'>

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Authority } from '../authority.ts'
+import { addressOf } from '../http/address.ts'
 
 /** A client that has said, and where it has a secret proved, who it is (RFC 6749 §2.3). */
 export type AuthenticatedClient = { clientId: string; confidential: boolean }
@@ -31,9 +32,23 @@ function invalidClient(): OAuthError {
 /**
  * Authenticates a client by the method that it registered: `client_secret_basic`, `client_secret_post`, or
  * `none` for a public client that only names itself. Client records are the protocol library's.
- * @throws OAuthError invalid_client, invalid_request
+ * @throws OAuthError invalid_client, invalid_request; RescindError RATE_LIMITED
  */
 export async function authenticateClient(
+  authority: Authority,
+  req: IncomingMessage,
+  form: Map<string, string>,
+): Promise<AuthenticatedClient> {
+  try {
+    return await authenticated(authority, req, form)
+  } catch (error) {
+    if (error instanceof OAuthError && error.status === 401)
+      authority.limits.badClient.spend(addressOf(req, authority.config.trustProxy))
+    throw error
+  }
+}
+
+async function authenticated(
   authority: Authority,
   req: IncomingMessage,
   form: Map<string, string>,

@@ -14,7 +14,7 @@ import { openFromCode } from './exchange.ts'
 import { errors, Provider } from './library.ts'
 import { loadGrant, promptPolicy } from './prompts.ts'
 import { refreshGrant } from './refresh.ts'
-import { ROUTES } from './routes.ts'
+import { GLOBAL_TOKEN_REVOCATION, ROUTES } from './routes.ts'
 import { inUnit, readInUnit } from './unit.ts'
 
 const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email']
@@ -139,12 +139,27 @@ function metadata({ config }: Authority): Configuration['discovery'] {
     revocation_endpoint: `${config.issuer}${ROUTES.revocation}`,
     introspection_endpoint: `${config.issuer}${ROUTES.introspection}`,
     userinfo_endpoint: `${config.issuer}${ROUTES.userinfo}`,
+    ...logoutByProviders(config),
     status_list_aggregation_endpoint: `${config.issuer}/status-lists`,
     revocation_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
     introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
     dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519'],
     scopes_supported: [...OIDC_SCOPES, ...config.resources.flatMap((one) => Object.keys(one.scopes))],
     protected_resources: config.resources.map((one) => one.resource),
+  }
+}
+
+/** Said only where somebody may call it. A signed JWT is sent as a bearer token (RFC 6750). */
+function logoutByProviders({ issuer, identityProviders }: Authority['config']): Record<string, unknown> {
+  const basic = identityProviders.some((one) => one.client_secret)
+  const bearer = identityProviders.some((one) => one.jwks ?? one.jwks_uri)
+  if (!basic && !bearer) return {}
+  return {
+    global_token_revocation_endpoint: `${issuer}${GLOBAL_TOKEN_REVOCATION}`,
+    global_token_revocation_endpoint_auth_methods_supported: [
+      ...(basic ? ['client_secret_basic'] : []),
+      ...(bearer ? ['Bearer'] : []),
+    ],
   }
 }
 

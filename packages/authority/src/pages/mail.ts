@@ -62,78 +62,76 @@ function footer({ issuerName }: MailOptions): string {
   return `${clean(issuerName)} sends this to the address of the account, because it is about its safety. Nobody will ever ask you to reply with a password or a code.`
 }
 
+type Words = {
+  subject: string
+  lead: string
+  /** What it lists, where that is not what happened: the sessions that ended. */
+  lists?: 'ended'
+  /** Where its link leads, where that is not "was this not you?". */
+  leads?: 'reset'
+}
+
+const WORDS: Record<MailOptions['kind'], (name: string) => Words> = {
+  new_device: (name) => ({
+    subject: `New sign-in to your ${name} account`,
+    lead: `Somebody signed in to your ${name} account on a device that was not used before.`,
+  }),
+  signed_out: (name) => ({
+    subject: `You were signed out of ${name}`,
+    lead: `These sessions of your ${name} account were ended, and not by signing out in them.`,
+    lists: 'ended',
+  }),
+  token_reuse: (name) => ({
+    subject: `A session of your ${name} account was ended for safety`,
+    lead: `A token of your ${name} account was used a second time. That happens when it was copied, so we ended its session. Sign in again to go on.`,
+    lists: 'ended',
+  }),
+  password_changed: (name) => ({
+    subject: `Your ${name} password was changed`,
+    lead: `The password of your ${name} account was changed.`,
+  }),
+  email_changed: (name) => ({
+    subject: `The e-mail address of your ${name} account was changed`,
+    lead: `The e-mail address of your ${name} account was changed. This mail goes to the old address and to the new one.`,
+  }),
+  suspicious_signin: (name) => ({
+    subject: `An unusual sign-in to your ${name} account`,
+    lead: `Somebody signed in to your ${name} account with its password, in a way that looks as if it was guessed.`,
+  }),
+  compromised: (name) => ({
+    subject: `Your ${name} account was secured`,
+    lead: `Your ${name} account was reported as taken over. Everything that was signed in to it has been signed out, and its password opens nothing any more.`,
+    leads: 'reset',
+  }),
+  reset: (name) => ({
+    subject: `Set a new ${name} password`,
+    lead: `Somebody asked for a new password for your ${name} account. The link works once, for an hour. If it was not you, you need not do anything.`,
+    leads: 'reset',
+  }),
+}
+
 function compose(options: MailOptions): Letter {
-  const { kind, at, notMeUrl, resetUrl } = options
-  const name = clean(options.issuerName)
-  const facts = [`When: ${time(at)}`]
-  if (options.device) facts.unshift(`Device: ${clean(options.device)}`)
-  if (options.app && kind !== 'reset') facts.unshift(`App: ${clean(options.app)}`)
+  const { kind, notMeUrl, resetUrl } = options
+  const { subject, lead, lists, leads } = WORDS[kind](clean(options.issuerName))
   const notMe = notMeUrl ? [{ words: 'Was this not you? Say so here:', url: notMeUrl }] : []
   const reset = resetUrl ? [{ words: 'Set a new password here:', url: resetUrl }] : []
-  const ended = [
-    ...options.ended.map(
-      (one) => `${clean(one.app)}, ${time(one.at)}${REASONS[one.reason] ? `: ${REASONS[one.reason]}` : ''}`,
-    ),
-    ...(options.more > 0 ? [`and ${options.more} more`] : []),
-  ]
-  switch (kind) {
-    case 'new_device':
-      return {
-        subject: `New sign-in to your ${name} account`,
-        lead: `Somebody signed in to your ${name} account on a device that was not used before.`,
-        facts,
-        actions: notMe,
-      }
-    case 'signed_out':
-      return {
-        subject: `You were signed out of ${name}`,
-        lead: `These sessions of your ${name} account were ended, and not by signing out in them.`,
-        facts: ended,
-        actions: notMe,
-      }
-    case 'token_reuse':
-      return {
-        subject: `A session of your ${name} account was ended for safety`,
-        lead: `A token of your ${name} account was used a second time. That happens when it was copied, so we ended its session. Sign in again to go on.`,
-        facts: ended,
-        actions: notMe,
-      }
-    case 'password_changed':
-      return {
-        subject: `Your ${name} password was changed`,
-        lead: `The password of your ${name} account was changed.`,
-        facts,
-        actions: notMe,
-      }
-    case 'email_changed':
-      return {
-        subject: `The e-mail address of your ${name} account was changed`,
-        lead: `The e-mail address of your ${name} account was changed. This mail goes to the old address and to the new one.`,
-        facts,
-        actions: notMe,
-      }
-    case 'suspicious_signin':
-      return {
-        subject: `An unusual sign-in to your ${name} account`,
-        lead: `Somebody signed in to your ${name} account with its password, in a way that looks as if it was guessed.`,
-        facts,
-        actions: notMe,
-      }
-    case 'compromised':
-      return {
-        subject: `Your ${name} account was secured`,
-        lead: `Your ${name} account was reported as taken over. Everything that was signed in to it has been signed out, and its password opens nothing any more.`,
-        facts,
-        actions: reset,
-      }
-    case 'reset':
-      return {
-        subject: `Set a new ${name} password`,
-        lead: `Somebody asked for a new password for your ${name} account. The link works once, for an hour. If it was not you, you need not do anything.`,
-        facts,
-        actions: reset,
-      }
-  }
+  const facts = lists === 'ended' ? endedOf(options) : factsOf(options)
+  return { subject, lead, facts, actions: leads === 'reset' ? reset : notMe }
+}
+
+function factsOf({ kind, at, device, app }: MailOptions): string[] {
+  const facts = [`When: ${time(at)}`]
+  if (device) facts.unshift(`Device: ${clean(device)}`)
+  if (app && kind !== 'reset') facts.unshift(`App: ${clean(app)}`)
+  return facts
+}
+
+function endedOf({ ended, more }: MailOptions): string[] {
+  const lines = ended.map(({ app, at, reason }) => {
+    const why = REASONS[reason] ? `: ${REASONS[reason]}` : ''
+    return `${clean(app)}, ${time(at)}${why}`
+  })
+  return more > 0 ? [...lines, `and ${more} more`] : lines
 }
 
 async function asHtml({ subject, lead, facts, actions }: Letter, end: string): Promise<string> {

@@ -154,6 +154,25 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
       assert.deepEqual(verifyChain(audit), { whole: true, records: 30 })
     })
 
+    it('log-mistaken-for-another: each place in it is told from the same place of another log', async () => {
+      const tags = new Set<string>()
+      for (const sid of ['s', 'other']) {
+        await openSession(sid)
+        const outcome = await end(sid)
+        const tag = (outcome.kind === 'revoked' && outcome.revocations[0]?.tag) || 'none'
+        const [read] = await store.read({ kind: 'revocations', after: 0, limit: 1 })
+        const head = await store.read({ kind: 'head' })
+        assert.deepEqual([read?.tag, head.tag, await store.read({ kind: 'tag', seq: 1 })], [tag, tag, tag])
+        assert.equal(await store.read({ kind: 'tag', seq: 2 }), undefined)
+        tags.add(tag)
+        await store.close()
+        await suite.fresh()
+        store = await suite.open()
+        assert.equal((await store.read({ kind: 'head' })).tag, '')
+      }
+      assert.equal(tags.size, 2)
+    })
+
     it('forgotten-at-restart: what was answered is there again', async () => {
       await openSession('s')
       await end('s')

@@ -2,7 +2,12 @@ import type { AuditEvent, AuditRecord } from '../domain/audit.ts'
 import type { CutOff } from '../domain/cut-off.ts'
 import type { Device, SeenDevice } from '../domain/device.ts'
 import type { Reason } from '../domain/reason.ts'
-import type { LoggedRevocation, RevocationDecision, RevocationRequest } from '../domain/revocation.ts'
+import type {
+  LoggedRevocation,
+  LogPosition,
+  RevocationDecision,
+  RevocationRequest,
+} from '../domain/revocation.ts'
 import type { RefreshDecision, RefreshRequest, Session } from '../domain/session.ts'
 import type { DeliveryAnswers, DeliveryOutcomes, DeliveryQuery, DeliveryTransaction } from './deliveries.ts'
 
@@ -120,7 +125,14 @@ export type Transaction =
   | { kind: 'seen'; sids: string[]; resources: string[]; at: number }
   | { kind: 'rename-device'; sub: string; id: string; name: string; audit: AuditEvent }
   | { kind: 'add-account'; account: Account; audit: AuditEvent }
-  | { kind: 'put-keys'; keys: StoredKey[]; retire: { kid: string; at: number }[]; audit?: AuditEvent }
+  /** Adds keys, says of others since when they sign no more, and forgets others altogether. */
+  | {
+      kind: 'put-keys'
+      keys: StoredKey[]
+      retire: { kid: string; at: number }[]
+      drop?: string[]
+      audit?: AuditEvent
+    }
   /**
    * Reserves a block of `size` status-list indexes, all in one list of `listSize`; a block is never given twice.
    * `until` (ms): by then every token of the block has expired.
@@ -158,8 +170,8 @@ export type OutcomeOf<T extends Transaction> = T extends { kind: keyof Outcomes 
   ? Outcomes[T['kind']]
   : Written
 
-/** Where the log is: its oldest and newest `seq` (0: it is empty), and how many audit records there are. */
-export type Head = { first: number; seq: number; records: number }
+/** Where the log is: its oldest `seq` (0: it is empty), its newest place, and how many audit records there are. */
+export type Head = LogPosition & { first: number; records: number }
 /** A status list, and when the last token in it has expired, in ms. */
 export type LiveList = { list: number; until: number }
 
@@ -203,6 +215,8 @@ export type Query =
   /** The log after `seq`, oldest first, at most `limit`. */
   | { kind: 'revocations'; after: number; since?: number; limit: number }
   | { kind: 'head' }
+  /** What the log's revocation of this `seq` is told from another by; nothing when it is not there. */
+  | { kind: 'tag'; seq: number }
   /** The status lists that are not over at `at` (ms), in order. */
   | { kind: 'status-lists'; at: number }
   | { kind: 'audit'; filter: AuditFilter }
@@ -227,6 +241,7 @@ type Answers = DeliveryAnswers & {
   keys: StoredKey[]
   revocations: LoggedRevocation[]
   head: Head
+  tag: string | undefined
   'status-lists': LiveList[]
   audit: AuditRecord[]
 }

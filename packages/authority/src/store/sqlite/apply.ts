@@ -59,6 +59,7 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
     case 'put-keys':
       for (const key of transaction.keys) tables.putKey(key)
       for (const { kid, at } of transaction.retire) tables.retireKey(kid, at)
+      for (const kid of transaction.drop ?? []) tables.dropKey(kid)
       if (transaction.audit) tables.appendAudit(transaction.audit)
       return { kind: 'written' }
     case 'reserve-indexes':

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { type AuditEvent, type AuditRecord, CHAIN_START, link, readEvent } from '../../domain/audit.ts'
 import type { LoggedRevocation, Revocation } from '../../domain/revocation.ts'
@@ -8,9 +9,10 @@ import type { AuditFilter } from '../store.ts'
  * `refreshHeads` reads them again when one did, or after a rollback.
  */
 export function openLog(db: DatabaseSync) {
-  const heads = { seq: 0, audit: { n: 0, hash: CHAIN_START }, dataVersion: -1 }
+  const heads = { seq: 0, tag: '', audit: { n: 0, hash: CHAIN_START }, dataVersion: -1 }
   const dataVersion = db.prepare('PRAGMA data_version')
-  const lastSeq = db.prepare('SELECT max(seq) AS seq FROM revocations')
+  const last = db.prepare('SELECT seq, body FROM revocations ORDER BY seq DESC LIMIT 1')
+  const bodyAt = db.prepare('SELECT body FROM revocations WHERE seq = ?')
   const firstSeq = db.prepare('SELECT min(seq) AS seq FROM revocations')
   const lastAudit = db.prepare('SELECT n, hash FROM audit ORDER BY n DESC LIMIT 1')
   const insertRevocation = db.prepare('INSERT INTO revocations (seq, at, body) VALUES (?, ?, ?)')
@@ -30,26 +32,35 @@ export function openLog(db: DatabaseSync) {
       const { data_version: version } = dataVersion.get() as { data_version: number }
       if (!force && version === heads.dataVersion) return false
       heads.dataVersion = version
-      heads.seq = (lastSeq.get() as { seq: number | null }).seq ?? 0
-      const last = lastAudit.get() as { n: number; hash: string } | undefined
-      heads.audit = last ? { n: last.n, hash: last.hash } : { n: 0, hash: CHAIN_START }
+      const newest = last.get() as { seq: number; body: string } | undefined
+      heads.seq = newest?.seq ?? 0
+      heads.tag = newest ? tagOf(newest.body) : ''
+      const audit = lastAudit.get() as { n: number; hash: string } | undefined
+      heads.audit = audit ? { n: audit.n, hash: audit.hash } : { n: 0, hash: CHAIN_START }
       return !force
     },
     head: () => ({
       first: (firstSeq.get() as { seq: number | null }).seq ?? 0,
-      seq: heads.seq,
+      ...{ seq: heads.seq, tag: heads.tag },
       records: heads.audit.n,
     }),
 
     logRevocation(revocation: Revocation): LoggedRevocation {
-      const logged = { ...revocation, seq: heads.seq + 1 }
-      insertRevocation.run(logged.seq, logged.at, JSON.stringify(logged))
-      heads.seq = logged.seq
-      return logged
+      const seq = heads.seq + 1
+      const body = JSON.stringify({ ...revocation, seq })
+      const tag = tagOf(body)
+      insertRevocation.run(seq, revocation.at, body)
+      heads.seq = seq
+      heads.tag = tag
+      return { ...revocation, seq, tag }
     },
     revocations(after: number, since: number, limit: number): LoggedRevocation[] {
       const rows = selectRevocations.all(after, since, limit) as { body: string }[]
-      return rows.map((row) => JSON.parse(row.body) as LoggedRevocation)
+      return rows.map(({ body }) => ({ ...JSON.parse(body), tag: tagOf(body) }) as LoggedRevocation)
+    },
+    tagAt(seq: number): string | undefined {
+      const row = bodyAt.get(seq) as { body: string } | undefined
+      return row && tagOf(row.body)
     },
 
     appendAudit(event: AuditEvent) {
@@ -63,6 +74,11 @@ export function openLog(db: DatabaseSync) {
       return rows.map((row) => toAuditRecord(row as AuditRow))
     },
   }
+}
+
+/** What tells a revocation from another log's of the same number. */
+function tagOf(body: string): string {
+  return hash('sha256', body, 'base64url').slice(0, 11)
 }
 
 type AuditRow = {

@@ -44,6 +44,8 @@ function ask(tables: Tables, query: Query): AnswerOf<Query> {
       return tables.revocations(query.after, query.since ?? 0, query.limit)
     case 'head':
       return tables.head()
+    case 'tag':
+      return tables.tagAt(query.seq)
     case 'status-lists':
       return tables.listsAt(query.at)
     case 'audit':

@@ -29,6 +29,7 @@ function openKeys(db: DatabaseSync) {
   const put = db.prepare(
     'INSERT INTO keys (kid, use, sealed, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
   )
+  const drop = db.prepare('DELETE FROM keys WHERE kid = ?')
   const retire = db.prepare('UPDATE keys SET retired_at = ? WHERE kid = ? AND retired_at IS NULL')
   const advance = db.prepare(
     `INSERT INTO counters (name, value) VALUES (?1, ?2)
@@ -38,6 +39,9 @@ function openKeys(db: DatabaseSync) {
     keys: () => all.all().map(toKey),
     putKey({ kid, use, sealed, createdAt }: StoredKey) {
       put.run(kid, use, sealed, createdAt)
+    },
+    dropKey(kid: string) {
+      drop.run(kid)
     },
     retireKey(kid: string, at: number) {
       retire.run(at, kid)
