@@ -72,6 +72,14 @@ describe('administrators', () => {
     assert.equal((await ask(issuer, fresh, 'POST /v1/admin/revocations', order)).status, 200)
   })
 
+  it('are so with the scope alone, not with a token that only names them', async () => {
+    const bare = await signIn(issuer, { ...admin, person: OPS, scope: 'openid' })
+    for (const what of EVERYTHING) {
+      const { status, body } = await ask(issuer, bare, what, what.startsWith('POST') ? order : undefined)
+      assert.deepEqual([status, body.code], [403, 'ACCESS_DENIED'], what)
+    }
+  })
+
   it('are told apart from everybody else at the sign-in, whatever is asked for', async () => {
     assert.deepEqual(await returned({}, PERSON), ['access_denied', false])
     assert.deepEqual(await returned({ clientId: 'third-party' }, PERSON), ['access_denied', false])

@@ -15,7 +15,7 @@ export type Place = Pick<Authority, 'store' | 'now'> & { config: Pick<Config, 'c
 
 const PAGE = 2_000
 /** The answer to a mass revocation waits so long for its numbers, in ms: it is durable by then. */
-const COUNT_FOR = 500
+const COUNT_FOR = 250
 /** Nothing was issued before: who names a smaller number has counted in seconds. */
 const YEAR_2000 = Date.UTC(2000, 0, 1)
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/

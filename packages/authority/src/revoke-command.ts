@@ -87,7 +87,9 @@ async function confirmed(counts: Counts): Promise<boolean> {
   if (process.stdin.isTTY !== true)
     throw new UsageError(`This would end ${told(counts)}. Say --yes to do it; nothing was ended.`)
   const lines = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await lines.question(`This ends ${told(counts)}. Go on? [y/N] `)
+  // Whoever ends the input instead of answering has not said yes.
+  const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')))
+  const answer = await Promise.race([lines.question(`This ends ${told(counts)}. Go on? [y/N] `), closed])
   lines.close()
   return /^y(es)?$/i.test(answer.trim())
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { checkChain } from '../domain/audit-chain.ts'
-import { sessionNamed } from './conformance.ts'
+import { sessionNamed } from './sessions-of-tests.ts'
 import type { Store } from './store.ts'
 
 const NOW = 1_800_000_000_000

@@ -3,41 +3,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { CHAIN_START } from '../domain/audit.ts'
 import { checkChain } from '../domain/audit-chain.ts'
 import type { RevocationRequest } from '../domain/revocation.ts'
-import type { RefreshRequest, Session } from '../domain/session.ts'
+import { NOW, refreshOf, sessionNamed } from './sessions-of-tests.ts'
 import type { RecordWrite, Store } from './store.ts'
-
-const NOW = 1_800_000_000_000
-
-let issued = 0
-
-export function sessionNamed(sid: string): Session {
-  return {
-    sid,
-    sub: 'alice',
-    clientId: 'app',
-    openedAt: NOW,
-    authTime: NOW / 1000,
-    scope: 'notes:read',
-    resources: { r: 'notes:read' },
-    resource: 'r',
-    refresh: { generation: 1, hash: 'hash-1' },
-    ticketHash: `ticket-${sid}`,
-    tokens: [{ jti: `${sid}-first`, idx: 0, exp: NOW / 1000 + 600 }],
-    refreshedAt: NOW,
-  }
-}
-
-export function refreshOf(sid: string, generation: number): RefreshRequest {
-  issued++
-  return {
-    sid,
-    generation,
-    hash: `hash-${generation}`,
-    clientId: 'app',
-    successor: { hash: `hash-${generation + 1}`, salt: `salt-${issued}` },
-    token: { jti: `jti-${issued}`, idx: issued, exp: NOW / 1000 + 600 },
-  }
-}
 
 const endOf = (sid: string): RevocationRequest => ({
   by: { kind: 'session', sid },
