@@ -6,7 +6,7 @@ export type IssuedToken = { iat: number; clientId: string }
 /** Longer than any access token lives, in seconds: after that, a cut-off has nothing left to kill. */
 const MATTERS = 3_700
 /** More than administrators ever make within that time; a flood of them is no reason to forget one. */
-const MOST = 10_000
+const MOST = 100_000
 
 export type CutOffs = {
   /** Takes in a cut-off. @throws RangeError when there are too many */
