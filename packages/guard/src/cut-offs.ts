@@ -23,9 +23,14 @@ export function createCutOffs(): CutOffs {
   return {
     add(cutOff) {
       const { clientId, before, at } = cutOff
-      for (const [whose, old] of ofAll) if (old.at / 1000 + MATTERS < at / 1000) ofAll.delete(whose)
+      // In the order in which they came: the oldest are first.
+      for (const [whose, old] of ofAll) {
+        if (old.at / 1000 + MATTERS >= at / 1000) break
+        ofAll.delete(whose)
+      }
       if (before <= (ofAll.get(clientId)?.before ?? -1)) return
       if (ofAll.size >= MOST) throw new RangeError('there are too many cut-offs')
+      ofAll.delete(clientId)
       ofAll.set(clientId, cutOff)
     },
     aliveFrom: (clientId) => Math.max(ofAll.get(undefined)?.before ?? 0, ofAll.get(clientId)?.before ?? 0),
