@@ -42,6 +42,7 @@ a.button.secondary:hover { color: inherit; border-color: var(--ink); }
 }
 .sheet .choice { margin-top: 1.25rem; }
 .sheet .choice > .button { flex: 0 1 auto; }
+.sheet .choice + section, .sheet .hint + section { margin-top: 2.75rem; }
 .after-all { margin-top: 2.5rem; }
 .scroll { overflow-x: auto; margin-top: 0.75rem; }
 table { width: 100%; border-collapse: collapse; font-size: 0.9375rem; }
@@ -52,5 +53,9 @@ td:first-child { white-space: nowrap; }
 @media (max-width: 40rem) {
   .device { grid-template-columns: 1fr; padding: 1.125rem; }
   .device .actions summary { text-align: left; }
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  tr { display: block; padding: 0.625rem 0; border-bottom: 1px solid var(--line); }
+  td { display: block; padding: 0.0625rem 0; border: 0; }
+  td:first-child { color: var(--soft); font-size: 0.875rem; }
 }
 `
