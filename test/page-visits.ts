@@ -16,7 +16,7 @@ const ANDROID =
 
 /** An authority with somebody who is signed in on a few devices, and was elsewhere. */
 export async function makeScene(): Promise<Scene> {
-  const authority = await startTestAuthority({ logLevel: 'silent' })
+  const authority = await startTestAuthority({ logLevel: 'silent', admins: [PERSON.email] })
   const bob = { email: 'bob@example.com', password: 'a password of Bob', name: 'Bob' }
   await addAccount(authority.authority.store, bob, 'test', Date.now())
   const desk = createBrowser(CHROME)
@@ -89,5 +89,22 @@ export const VISITS: Record<string, Visit> = {
     await page.waitForSelector('.notice')
   },
   'ended-known': ({ ended }, page) => page.goto(ended),
+  'console-start': ({ authority }, page) => page.goto(`${authority.issuer}/admin`),
+  async 'console-account'({ authority }, page) {
+    await page.goto(`${authority.issuer}/admin`)
+    await page.fill('#who', PERSON.email)
+    await page.click('button.primary')
+    await page.waitForSelector('.deeds')
+  },
+  'console-clients': ({ authority }, page) => page.goto(`${authority.issuer}/admin/clients`),
+  'console-services': ({ authority }, page) => page.goto(`${authority.issuer}/admin/services`),
+  'console-deliveries': ({ authority }, page) => page.goto(`${authority.issuer}/admin/deliveries`),
+  'console-audit': ({ authority }, page) => page.goto(`${authority.issuer}/admin/audit`),
+  async 'console-end'({ authority }, page) {
+    await page.goto(`${authority.issuer}/admin/end?client=app`)
+    await page.fill('#end-many-reason', 'the app was hacked')
+    await page.click('button.secondary')
+    await page.waitForSelector('strong')
+  },
   'sign-out': ({ authority }, page) => page.goto(`${authority.issuer}/oauth/logout`),
 }

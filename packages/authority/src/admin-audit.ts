@@ -35,7 +35,8 @@ export async function auditEndpoint(
   sendJson(res, 200, { records: page.records.map(shown), ...next })
 }
 
-async function exportLines(
+/** All records that a filter lets through, the oldest first, one a line. */
+export async function exportLines(
   { store }: Pick<Authority, 'store'>,
   filter: Parameters<typeof auditRecords>[1],
   res: ServerResponse,

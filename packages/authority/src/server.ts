@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { emailEndpoint, passwordEndpoint } from './account-endpoints.ts'
 import { adminRoute } from './admin-endpoints.ts'
 import type { Authority, Origins } from './authority.ts'
+import { consoleRoute } from './console/console.ts'
 import { devicesEndpoint, endDeviceEndpoint, othersEndpoint, renameDeviceEndpoint } from './devices-page.ts'
 import { endedNotMeEndpoint, endedPageEndpoint, endedSignInEndpoint } from './ended-page.ts'
 import { RescindError } from './errors.ts'
@@ -51,7 +52,11 @@ export function createListener(authority: Authority): RequestListener {
     if (cors(origins, req, res)) return
     if (url.pathname === '/mcp') refuseForeignOrigin(req, issuer, origins)
     const { pathname } = url
-    const route = routes.get(pathname) ?? ownRoute(authority, pathname) ?? adminRoute(authority, pathname)
+    const route =
+      routes.get(pathname) ??
+      ownRoute(authority, pathname) ??
+      adminRoute(authority, pathname) ??
+      consoleRoute(authority, pathname)
     if (route) {
       if (!route.methods.includes(req.method ?? '')) return refuseMethod(res, route)
       return route.serve(req, res, url)
@@ -219,7 +224,7 @@ async function notFound(req: IncomingMessage, res: ServerResponse) {
 }
 
 /** Where people send forms. */
-const FORMS = /^\/(interaction\/|forgot|reset|not-me|devices\/|signed-out\/)/
+const FORMS = /^\/(interaction\/|forgot|reset|not-me|devices\/|signed-out\/|admin\/)/
 
 function wantsPage(req: IncomingMessage): boolean {
   return (req.method === 'GET' || FORMS.test(req.url ?? '')) && /text\/html/.test(req.headers.accept ?? '')

@@ -11,7 +11,7 @@ import { inUnit } from './unit.ts'
 /** The client that people sign in to for our own pages: it gets no token and no code. */
 export const PAGES_CLIENT = 'rescind-pages'
 /** Where such a sign-in may lead to. */
-export const OWN_PAGES = ['/devices', '/devices/others', '/signed-out'] as const
+export const OWN_PAGES = ['/devices', '/devices/others', '/signed-out', '/admin'] as const
 
 export type SignedIn = {
   account: Account

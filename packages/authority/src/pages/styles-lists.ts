@@ -43,6 +43,28 @@ a.button.secondary:hover { color: inherit; border-color: var(--ink); }
 .sheet .choice { margin-top: 1.25rem; }
 .sheet .choice > .button { flex: 0 1 auto; }
 .sheet .choice + section, .sheet .hint + section { margin-top: 2.75rem; }
+body:has(.console) .masthead, .console { max-width: 72rem; }
+.console h1 { font-size: 1.75rem; }
+.console h2 { margin-top: 2.5rem; }
+.console h3 { margin: 0; font-size: 1rem; font-weight: 650; }
+.console .facts { margin-top: 1.25rem; }
+.console .choice { justify-content: flex-start; }
+.console .choice > button { flex: 0 0 auto; }
+.sections { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; margin: 0 0 2rem; padding: 0 0 0.75rem; list-style: none; border-bottom: 1px solid var(--line); }
+.sections a { display: inline-block; padding: 0.25rem 0; text-decoration: none; }
+.sections a:hover { text-decoration: underline; }
+.sections [aria-current] { color: var(--ink); font-weight: 650; box-shadow: 0 2px 0 var(--accent); }
+.narrow { max-width: 27rem; }
+button.fit { width: auto; margin-top: 1rem; }
+.wide { min-width: 44rem; }
+.wide th, .wide td { font-size: 0.875rem; }
+.wide td:first-child { white-space: normal; }
+.wide label { padding-left: 0.5rem; font-size: 0.875rem; }
+.wide input[type='checkbox'] { width: 1.125rem; min-height: 1.125rem; height: 1.125rem; vertical-align: middle; }
+.wide button { min-height: 2.25rem; padding: 0.25rem 0.5rem; width: auto; }
+.filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 0.875rem 1rem; align-items: end; margin-top: 1.5rem; }
+.deeds { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: 1rem; margin-top: 1rem; }
+.deeds form { margin: 0; padding: 1.25rem; align-content: start; background: var(--surface); border: 1px solid var(--line); border-radius: 0.875rem; }
 .after-all { margin-top: 2.5rem; }
 .scroll { overflow-x: auto; margin-top: 0.75rem; }
 table { width: 100%; border-collapse: collapse; font-size: 0.9375rem; }
@@ -53,9 +75,9 @@ td:first-child { white-space: nowrap; }
 @media (max-width: 40rem) {
   .device { grid-template-columns: 1fr; padding: 1.125rem; }
   .device .actions summary { text-align: left; }
-  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  tr { display: block; padding: 0.625rem 0; border-bottom: 1px solid var(--line); }
-  td { display: block; padding: 0.0625rem 0; border: 0; }
-  td:first-child { color: var(--soft); font-size: 0.875rem; }
+  table:not(.wide) thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  table:not(.wide) tr { display: block; padding: 0.625rem 0; border-bottom: 1px solid var(--line); }
+  table:not(.wide) td { display: block; padding: 0.0625rem 0; border: 0; }
+  table:not(.wide) td:first-child { color: var(--soft); font-size: 0.875rem; }
 }
 `
