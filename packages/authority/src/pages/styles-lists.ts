@@ -44,6 +44,7 @@ a.button.secondary:hover { color: inherit; border-color: var(--ink); }
 .sheet .choice > .button { flex: 0 1 auto; }
 .sheet .choice + section, .sheet .hint + section { margin-top: 2.75rem; }
 body:has(.console) .masthead, .console { max-width: 72rem; }
+body:has(.console) .masthead { margin-bottom: 1.75rem; }
 .console h1 { font-size: 1.75rem; }
 .console h2 { margin-top: 2.5rem; }
 .console h3 { margin: 0; font-size: 1rem; font-weight: 650; }
@@ -56,7 +57,7 @@ body:has(.console) .masthead, .console { max-width: 72rem; }
 .sections [aria-current] { color: var(--ink); font-weight: 650; box-shadow: 0 2px 0 var(--accent); }
 .narrow { max-width: 27rem; }
 button.fit { width: auto; margin-top: 1rem; }
-.wide { min-width: 44rem; }
+.wide { min-width: 60rem; overflow-wrap: normal; }
 .wide th, .wide td { font-size: 0.875rem; }
 .wide td:first-child { white-space: normal; }
 .wide label { padding-left: 0.5rem; font-size: 0.875rem; }

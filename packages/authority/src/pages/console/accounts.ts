@@ -2,8 +2,8 @@ import { html } from 'hono/html'
 import type { AccountReport } from '../../account-report.ts'
 import type { AdminAccount, AdminSession } from '../../admin-lists.ts'
 import { given, type Markup } from '../layout.ts'
-import { REASON_WORDS, utc } from '../reasons.ts'
-import { frame, reasonField, table } from './frame.ts'
+import { utc } from '../reasons.ts'
+import { frame, reasonField, table, why } from './frame.ts'
 
 export interface FindPageOptions {
   issuerName: string
@@ -69,7 +69,7 @@ ${table(
     .reverse()
     .map(
       ({ at, event, actor, address = '', reason = '', detail = '' }) =>
-        html`<tr><td>${utc(at)}</td><td>${event}</td><td>${actor}</td><td>${address}</td><td>${REASON_WORDS[reason] ?? reason} ${given(detail)}</td></tr>\n`,
+        html`<tr><td>${utc(at)}</td><td>${event}</td><td>${actor}</td><td>${address}</td><td>${why({ reason, detail })}</td></tr>\n`,
     ),
   'Nothing.',
 )}
@@ -97,7 +97,7 @@ function endForm({ sub }: AdminAccount, live: AdminSession[]): Markup {
   return html`<form method="post" action="/admin/accounts/${sub}/end" class="stack">
 ${table('Live sessions', ['App', 'Opened', 'Last used', 'Id'], rows, '')}
 ${reasonField('end-reason')}
-<div class="choice"><button type="submit" class="secondary" name="what" value="some">End the marked ones</button><button type="submit" class="primary" name="what" value="all">End all ${live.length}</button></div>
+<div class="choice"><button type="submit" class="secondary" name="what" value="some">End the marked ones</button><button type="submit" class="primary" name="what" value="all">${live.length === 1 ? 'End it' : `End all ${live.length}`}</button></div>
 </form>`
 }
 

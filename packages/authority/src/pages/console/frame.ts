@@ -1,5 +1,6 @@
 import { html } from 'hono/html'
-import { type Markup, page } from '../layout.ts'
+import { given, type Markup, page } from '../layout.ts'
+import { REASON_WORDS } from '../reasons.ts'
 
 /** Where the console leads. */
 const SECTIONS: [path: string, name: string][] = [
@@ -52,4 +53,10 @@ ${rows}</tbody>
 /** Why, in an administrator's words: nothing ends without it. */
 export function reasonField(id: string): Markup {
   return html`<div class="field"><label for="${id}">Reason, for the audit log</label><input id="${id}" name="reason" minlength="3" maxlength="500" required></div>`
+}
+
+/** Why, of an audit record: the reason, and what else is known. */
+export function why({ reason, detail }: { reason: string; detail: string }): Markup {
+  const words = REASON_WORDS[reason] ?? reason
+  return html`${words}${words && detail ? ' · ' : ''}${detail ? given(detail) : ''}`
 }

@@ -1,8 +1,8 @@
 import { html } from 'hono/html'
 import type { ShownRecord } from '../../audit-reading.ts'
 import { given } from '../layout.ts'
-import { REASON_WORDS, utc } from '../reasons.ts'
-import { frame, reasonField, table } from './frame.ts'
+import { utc } from '../reasons.ts'
+import { frame, reasonField, table, why } from './frame.ts'
 
 /** An API that is connected; times in ms. */
 export type Service = {
@@ -36,7 +36,7 @@ export function clientsPage(options: Told & { clients: ListedClient[] }): Promis
     ({ id, name, kind }) =>
       html`<tr><td>${given(name)}</td><td><code>${id}</code></td><td>${kind}</td><td><a href="/admin/end?client=${encodeURIComponent(id)}">End all its sessions</a></td></tr>\n`,
   )
-  const heads = ['Name', 'Id', 'From', '']
+  const heads = ['Name', 'Id', 'From', 'All of it']
   const body = table('Clients', heads, rows, 'There is no client.')
   return frame({ ...framed(options), path: '/admin/clients', title: 'Clients', body })
 }
@@ -67,7 +67,7 @@ export function deliveriesPage(options: Told & { deliveries: ListedDelivery[] })
       }</td></tr>\n`,
   )
   const dead = deliveries.filter(({ state }) => state === 'dead').length
-  const heads = ['State', 'Kind', 'Of', 'For', 'Tries', 'Next', 'Last error', '']
+  const heads = ['State', 'Kind', 'Of', 'For', 'Tries', 'Next', 'Last error', 'Again']
   const body = html`${
     dead > 1
       ? html`<form method="post" action="/admin/deliveries/replay"><button type="submit" class="secondary fit">Try all that were given up again</button></form>`
@@ -98,7 +98,7 @@ export function auditPage(
     ({ n, at, event, actor, sub, sid, clientId = '', address = '', reason = '', detail = '' }) =>
       html`<tr><td>${n}</td><td>${utc(at)}</td><td>${event}</td><td>${actor}</td><td>${
         sub ? html`<a href="/admin/accounts/${sub}">${sub.slice(0, 8)}…</a>` : ''
-      }</td><td>${sid ? html`<code>${sid}</code>` : ''}</td><td>${given(clientId)}</td><td>${address}</td><td>${REASON_WORDS[reason] ?? reason} ${given(detail)}</td></tr>\n`,
+      }</td><td>${sid ? html`<code>${sid}</code>` : ''}</td><td>${given(clientId)}</td><td>${address}</td><td>${why({ reason, detail })}</td></tr>\n`,
   )
   const heads = ['No.', 'When', 'Event', 'By', 'Account', 'Session', 'Client', 'From', 'Why']
   const body = html`<form method="get" action="/admin/audit" class="filters">
