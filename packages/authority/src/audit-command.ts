@@ -28,7 +28,7 @@ const LARGEST = 100_000
 
 /**
  * `rescind audit show|export|verify`.
- * @throws RescindError INTERNAL when the chain is broken; NOT_FOUND (there is no such file); UsageError
+ * @throws RescindError VALIDATION_ERROR (what was noted is cut off); INTERNAL when the chain is broken; NOT_FOUND (there is no such file); UsageError
  */
 export async function auditCommand(
   action: AuditCommand,
@@ -74,6 +74,12 @@ async function verify(store: () => Promise<Store>, { file, anchor }: AuditGiven,
 async function verifyStore(store: Store, facts: Parameters<typeof verifyRecords>[1]): Promise<Verified> {
   for (;;) {
     const pruned = (await store.read({ kind: 'audit-anchor' })) ?? null
+    const { noted } = facts
+    if (noted && pruned && noted.n < pruned.n)
+      throw new RescindError(
+        'VALIDATION_ERROR',
+        `Records up to ${pruned.n} were cut off, so nothing can be said of record ${noted.n}. Note a newer one.`,
+      )
     const report = await verifyRecords(auditRecords(store, {}), { ...facts, pruned })
     const now = (await store.read({ kind: 'audit-anchor' })) ?? null
     // A running authority may have cut something off meanwhile; that is not what somebody else did.

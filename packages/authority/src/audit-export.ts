@@ -11,16 +11,12 @@ const LONGEST = 1024 * 1024
  * @throws RescindError NOT_FOUND: it can't be read
  */
 export async function* exportedRecords(path: string): AsyncGenerator<AuditRecord[]> {
-  let n = 0
+  let n: number | undefined
   for await (const lines of linesOf(path)) {
     const page = lines.map((line) => {
-      const record = readRecord(line) ?? {
-        at: 0,
-        event: 'revocation',
-        actor: 'unreadable',
-        n: n + 1,
-        hash: '',
-      }
+      const next = n === undefined ? Number(/"n":(\d{1,15})\b/.exec(line)?.[1] ?? 1) : n + 1
+      const unreadable = { at: 0, event: 'revocation', actor: 'unreadable', n: next, hash: '' } as const
+      const record = readRecord(line) ?? unreadable
       n = record.n
       return record
     })
@@ -69,10 +65,11 @@ async function* linesOf(path: string): AsyncGenerator<string[]> {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** What is no UTF-8 is no JSON either; where it stands can be seen in it all the same. */
 function textOf(bytes: Buffer): string {
   try {
     return utf8.decode(bytes)
   } catch {
-    return ''
+    return `not UTF-8: ${bytes.toString('latin1')}`
   }
 }

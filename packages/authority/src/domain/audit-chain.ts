@@ -82,7 +82,7 @@ export function checkChain(facts: ChainFacts) {
 function faultAfter(previous: Anchor, { n, hash, ...event }: AuditRecord): Broken | undefined {
   const next = previous.n + 1
   if (n > next) return broken(next, missing(next, n - 1))
-  if (n < next) return broken(n, `record ${n} does not belong after record ${previous.n}`)
+  if (n < next) return broken(next, `record ${n} does not belong after record ${previous.n}`)
   if (hash === '') return changed(n)
   if (chainHash(previous.hash, n, event) === hash) return undefined
   return n === 1 ? changed(n) : broken(n, `record ${n} or the one before it was changed`)
