@@ -32,6 +32,7 @@ import { startNotices } from './notify/notices.ts'
 import { checkClients } from './oauth/check-clients.ts'
 import { createOrigins, loadOrigins } from './oauth/cors.ts'
 import { mountProvider } from './oauth/provider.ts'
+import { OWN_PAGES, PAGES_CLIENT } from './oauth/signed-in.ts'
 import type { Locate } from './places.ts'
 import { createListener } from './server.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
@@ -91,9 +92,18 @@ function withBuiltIns(config: Config): Config {
     name: `${config.name} administration`,
     scopes: { [ADMIN_SCOPE]: 'End anybody’s sessions, and change any account' },
   }
+  const pages: Config['clients'][number] = {
+    client_id: PAGES_CLIENT,
+    client_name: config.name,
+    redirect_uris: OWN_PAGES.map((path) => issuer + path),
+    response_types: ['none'],
+    grant_types: [],
+    token_endpoint_auth_method: 'none',
+    firstParty: true,
+  }
   return {
     ...config,
-    clients: [agent, ...config.clients],
+    clients: [agent, pages, ...config.clients],
     resources: [...config.resources, mcp, ...(config.admins.length > 0 ? [administration] : [])],
   }
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { emailEndpoint, passwordEndpoint } from './account-endpoints.ts'
 import { adminRoute } from './admin-endpoints.ts'
 import type { Authority, Origins } from './authority.ts'
+import { devicesEndpoint, endDeviceEndpoint, othersEndpoint, renameDeviceEndpoint } from './devices-page.ts'
 import { RescindError } from './errors.ts'
 import { LIST_TTL } from './feed/status-list.ts'
 import { declaredTooLong, tooLarge } from './http/body.ts'
@@ -103,6 +104,10 @@ function createRoutes(authority: Authority): Map<string, Route> {
     ['/forgot', page(forgotEndpoint)],
     ['/reset', page(resetEndpoint)],
     ['/not-me', page(notMeEndpoint)],
+    ['/devices', get((req, res, url) => devicesEndpoint(authority, req, res, url))],
+    ['/devices/end', post((req, res, url) => endDeviceEndpoint(authority, req, res, url))],
+    ['/devices/others', page(othersEndpoint)],
+    ['/devices/rename', post((req, res, url) => renameDeviceEndpoint(authority, req, res, url))],
     ['/status-lists', get((_req, res) => sendAggregation(authority, res))],
     ['/feed', get((_req, res) => upgradeRequired(res))],
     ['/mcp', { methods: ['POST', 'GET', 'DELETE'], serve: mcp.endpoint }],
@@ -208,7 +213,7 @@ async function notFound(req: IncomingMessage, res: ServerResponse) {
 }
 
 /** Where people send forms. */
-const FORMS = /^\/(interaction\/|forgot|reset|not-me)/
+const FORMS = /^\/(interaction\/|forgot|reset|not-me|devices\/)/
 
 function wantsPage(req: IncomingMessage): boolean {
   return (req.method === 'GET' || FORMS.test(req.url ?? '')) && /text\/html/.test(req.headers.accept ?? '')

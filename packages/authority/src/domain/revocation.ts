@@ -29,8 +29,8 @@ export type RevocationRequest = {
     | { kind: 'ticket'; sid: string; hash: string; clientId?: string }
     /** With `sub`: only if it is this account's; another's is as good as unknown. */
     | { kind: 'session'; sid: string; sub?: string }
-    /** All sessions of an account; only those on one device; all but one. */
-    | { kind: 'account'; sub: string; device?: string; except?: string }
+    /** All sessions of an account; only those on one device; all but one, or but those on a device. */
+    | { kind: 'account'; sub: string; device?: string; except?: string; exceptDevice?: string }
     /** All that was issued before a time (ms), of everybody or of one client. */
     | { kind: 'issued-before'; before: number; clientId?: string }
   reason: Reason
@@ -110,11 +110,13 @@ export function decideRevocation(
       return session.ended ? { kind: 'already' } : outcome([endSession(session, request, now)], true)
     }
     case 'account': {
-      const meant = (one: Session) => one.sid !== by.except && (by.device ?? one.device) === one.device
+      const stays = (one: Session) =>
+        one.sid === by.except || (by.exceptDevice !== undefined && one.device === by.exceptDevice)
+      const meant = (one: Session) => !stays(one) && (by.device ?? one.device) === one.device
       const live = [...sessions.values()].filter((one) => !one.ended && one.sub === by.sub && meant(one))
       return outcome(
         live.map((one) => endSession(one, request, now)),
-        by.except === undefined,
+        by.except === undefined && by.exceptDevice === undefined,
       )
     }
     case 'issued-before':

@@ -119,7 +119,10 @@ function addAdministrators({ config, store }: Authority, prompts: Prompts) {
 const LOOK_BACK = 200
 
 /** Whether a session that came from this browser's sign-in has ended, or that sign-in itself was called off. */
-async function endedHere({ store }: Authority, { oidc }: KoaContextWithOIDC): Promise<boolean> {
+export async function endedHere(
+  { store }: Authority,
+  { oidc }: { oidc: { session?: { uid: string; accountId?: string; loginTs?: number } | undefined } },
+): Promise<boolean> {
   const { uid: browser, accountId, loginTs = 0 } = oidc.session ?? {}
   if (!browser) return false
   const account = accountId && (await readInUnit(store, { kind: 'account-by-sub', sub: accountId }))

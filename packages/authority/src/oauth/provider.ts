@@ -75,7 +75,8 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
       id_token_signed_response_alg: 'EdDSA',
     },
     enabledJWA: { idTokenSigningAlgValues: ['EdDSA'] },
-    responseTypes: ['code'],
+    // `none` gives no code and no token: our own pages only want somebody to have signed in.
+    responseTypes: ['code', 'none'],
     acrValues: [PASSWORD_ACR],
     allowOmittingSingleRegisteredRedirectUri: false,
     pkce: { required: () => true },
