@@ -194,6 +194,23 @@ describe('the audit log', () => {
     assert.equal(nobody.status, 1)
   })
 
+  it('a report shows what a flood of failures would hide, and cannot steer a terminal', async () => {
+    const { store, now } = authority.authority
+    const person = { email: 'flooded@example.com', password: 'a password', name: 'F' }
+    await addAccount(store, person, 'test', now())
+    const flooded = await subOf(authority, person.email)
+    const who = { at: now(), actor: 'anonymous', sub: flooded, address: '198.51.100.9' }
+    const changed = { ...who, event: 'account.email_changed' as const, detail: 'from \u001b[2J\u009b2J@x' }
+    const failed = Array.from({ length: 1_500 }, () => ({ ...who, event: 'signin.failed' as const }))
+    await store.transact({ kind: 'write', records: [], audit: [changed, ...failed], at: now() })
+    const { stdout } = await rescind('accounts', 'report', flooded, ...data)
+    assert.match(stdout, /account\.created/)
+    assert.match(stdout, /account\.email_changed.*from \[2J/)
+    assert.match(stdout, /198\.51\.100\.9\t0 succeeded\t1500 failed/)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    assert.doesNotMatch(stdout, /[\u001b\u009b]/)
+  })
+
   describe('when somebody changes it', () => {
     let copy: string
     let anchor: string
