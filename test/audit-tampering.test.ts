@@ -49,7 +49,7 @@ function withOneByteChanged(bytes: Buffer, random: Random): Buffer {
 }
 
 function events(): AuditEvent[] {
-  const words = ['they called us', 'grün – 👩‍🚒', 'a line\u2028that ends', '"quoted" \\ \u0000', '']
+  const words = ['they called us', 'grün \ufffd 👩‍🚒', 'a line\u2028that ends', '"quoted" \\ \u0000', '']
   return Array.from({ length: 30 }, (_, i) => ({
     ...{ at: START + i * 1000, event: i % 3 ? 'revocation' : 'session.opened', actor: `account:${i % 4}` },
     ...(i % 2 ? { sub: `${i % 4}`, sid: `s${i}`, address: '192.0.2.1' } : {}),
@@ -156,6 +156,39 @@ for (const pruned of [0, 7]) {
         restore(12)
       }
       assert.equal(await brokenAt(store), undefined)
+    })
+
+    it('shows records that are added at any number, and reads on to the end', async () => {
+      const columns = 'at, event, sub, sid, body, hash'
+      for (const n of ['9000000000000000000', '-9000000000000000000', '0', '900000000000', `${last + 1}`]) {
+        db.exec(`INSERT INTO audit SELECT ${n}, ${columns} FROM audit WHERE n = 20`)
+        const place = Number(n) < 1 ? pruned + 1 : last + 1
+        assert.equal(await brokenAt(store), place, `n ${n}`)
+        await audit(store, 'show', { actor: 'nobody' })
+        let pages = 0
+        for (let after: number | undefined = -Infinity; after !== undefined && pages < 100; pages++) {
+          const page: { next?: number } = await store.read({
+            ...{ kind: 'audit-page', filter: { event: 'revocation' }, after, limit: 1 },
+          })
+          after = page.next
+        }
+        assert.ok(pages < 50, `${pages} pages with ${n}`)
+        db.exec(`DELETE FROM audit WHERE n = ${n}`)
+      }
+    })
+
+    it('shows a byte that is no UTF-8 in place of the character that stands for one', async () => {
+      const replaced = (text: Buffer) =>
+        Buffer.from(text.toString('latin1').replace('\u00ef\u00bf\u00bd', '\u00ff'), 'latin1')
+      const found = db
+        .prepare("SELECT n, CAST(body AS BLOB) AS body FROM audit WHERE body LIKE '%\ufffd%'")
+        .get()
+      const { n, body } = found as { n: number; body: Uint8Array }
+      const file = join(folder, 'utf8.jsonl')
+      writeFileSync(file, replaced(Buffer.from(await audit(store, 'export'))))
+      assert.equal(await brokenAt(store, { file }), n)
+      db.prepare('UPDATE audit SET body = CAST(? AS TEXT) WHERE n = ?').run(replaced(Buffer.from(body)), n)
+      assert.equal(await brokenAt(store), n)
     })
 
     it('shows fields that are added, taken away, or of another kind', async () => {

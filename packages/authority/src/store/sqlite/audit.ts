@@ -75,12 +75,12 @@ export function openAudit(db: DatabaseSync) {
       // An account has an index; for all else one window at a time is looked through.
       const window = filter.sub === undefined ? WINDOW : Infinity
       if (after !== undefined) {
-        const above = after < first() ? -Infinity : after
         const end = Math.max(after, first() - 1) + window
         const toEnd = end >= last()
-        const records = between(above, toEnd ? Infinity : end + 1, filter, 'ASC', limit)
+        const records = between(after, toEnd ? Infinity : end + 1, filter, 'ASC', limit)
         const gap = () => (toEnd ? undefined : numberIn(following.get(end)))
         const reached = records.length === limit ? records.at(-1)?.n : minus(gap(), 1)
+        // A number that is bounded is its own next one.
         return { records, ...(reached === undefined || reached <= after ? {} : { next: reached }) }
       }
       const below = before === undefined || before > last() ? Infinity : before
