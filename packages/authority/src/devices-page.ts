@@ -1,9 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Authority } from './authority.ts'
-import { RescindError } from './errors.ts'
 import { addressOf } from './http/address.ts'
-import { readForm } from './http/body.ts'
-import { refuseForeignForm } from './http/own-form.ts'
+import { readOwnForm } from './http/own-form.ts'
 import { sendHtml } from './http/respond.ts'
 import { type SignedIn, signedInHere, signInFirst } from './oauth/signed-in.ts'
 import { listDevices, removeDevice, renameDevice, renameInput } from './own-devices.ts'
@@ -60,7 +58,7 @@ export const othersEndpoint: Handler = async (authority, req, res) => {
       : { here: await signedInHere(authority, req, res), address: '' }
   if (res.writableEnded) return
   if (!here || authority.now() / 1000 - here.authTime > RECENT)
-    return signInFirst(authority, res, '/devices/others', RECENT)
+    return signInFirst(authority, res, '/devices/others', { maxAge: RECENT })
   const { sub } = here.account
   if (req.method === 'POST')
     return back(authority, res, sub, await endElsewhere(authority, sub, here, address))
@@ -87,11 +85,7 @@ async function changing(
   req: IncomingMessage,
   res: ServerResponse,
 ): Promise<{ here?: SignedIn; form: Map<string, string>; address: string }> {
-  // A form that does not say where it comes from may be another site's.
-  if (req.headers.origin === undefined && req.headers['sec-fetch-site'] === undefined)
-    throw new RescindError('ACCESS_DENIED', 'This form has to be sent from its own page.')
-  refuseForeignForm(authority.config.issuer, req)
-  const form = await readForm(req)
+  const form = await readOwnForm(authority.config.issuer, req)
   const here = await signedInHere(authority, req, res)
   if (!here) signInFirst(authority, res, '/devices')
   return { ...(here ? { here } : {}), form, address: addressOf(req, authority.config.trustProxy) }

@@ -4,6 +4,7 @@ import { emailEndpoint, passwordEndpoint } from './account-endpoints.ts'
 import { adminRoute } from './admin-endpoints.ts'
 import type { Authority, Origins } from './authority.ts'
 import { devicesEndpoint, endDeviceEndpoint, othersEndpoint, renameDeviceEndpoint } from './devices-page.ts'
+import { endedNotMeEndpoint, endedPageEndpoint, endedSignInEndpoint } from './ended-page.ts'
 import { RescindError } from './errors.ts'
 import { LIST_TTL } from './feed/status-list.ts'
 import { declaredTooLong, tooLarge } from './http/body.ts'
@@ -27,6 +28,7 @@ import { homePage } from './pages/home.ts'
 import { logo } from './pages/logo.ts'
 import { stylesheet } from './pages/styles.ts'
 import { revokeEndpoint, sessionEndpoint } from './v1.ts'
+import { endedEndpoint } from './why-ended.ts'
 
 type Endpoint = (req: IncomingMessage, res: ServerResponse, url: URL) => Promise<void> | void
 type Route = { methods: string[]; serve: Endpoint }
@@ -104,6 +106,10 @@ function createRoutes(authority: Authority): Map<string, Route> {
     ['/forgot', page(forgotEndpoint)],
     ['/reset', page(resetEndpoint)],
     ['/not-me', page(notMeEndpoint)],
+    ['/v1/ended', post((req, res) => endedEndpoint(authority, req, res))],
+    ['/signed-out', get((req, res, url) => endedPageEndpoint(authority, req, res, url))],
+    ['/signed-out/sign-in', get((req, res, url) => endedSignInEndpoint(authority, req, res, url))],
+    ['/signed-out/not-me', post((req, res, url) => endedNotMeEndpoint(authority, req, res, url))],
     ['/devices', get((req, res, url) => devicesEndpoint(authority, req, res, url))],
     ['/devices/end', post((req, res, url) => endDeviceEndpoint(authority, req, res, url))],
     ['/devices/others', page(othersEndpoint)],
@@ -213,7 +219,7 @@ async function notFound(req: IncomingMessage, res: ServerResponse) {
 }
 
 /** Where people send forms. */
-const FORMS = /^\/(interaction\/|forgot|reset|not-me|devices\/)/
+const FORMS = /^\/(interaction\/|forgot|reset|not-me|devices\/|signed-out\/)/
 
 function wantsPage(req: IncomingMessage): boolean {
   return (req.method === 'GET' || FORMS.test(req.url ?? '')) && /text\/html/.test(req.headers.accept ?? '')

@@ -11,7 +11,7 @@ import { inUnit } from './unit.ts'
 /** The client that people sign in to for our own pages: it gets no token and no code. */
 export const PAGES_CLIENT = 'rescind-pages'
 /** Where such a sign-in may lead to. */
-export const OWN_PAGES = ['/devices', '/devices/others'] as const
+export const OWN_PAGES = ['/devices', '/devices/others', '/signed-out'] as const
 
 export type SignedIn = {
   account: Account
@@ -43,18 +43,20 @@ export function signedInHere(
 
 /**
  * Sends a browser to the sign-in page, from where it comes back.
- * @param maxAge how old the sign-in may be, in s (OpenID Connect Core §3.1.2.1)
+ * @param options.maxAge how old the sign-in may be, in s (OpenID Connect Core §3.1.2.1)
+ * @param options.state comes back with the browser
  */
 export function signInFirst(
   { config }: Authority,
   res: ServerResponse,
   path: (typeof OWN_PAGES)[number],
-  maxAge?: number,
+  { maxAge, state }: { maxAge?: number; state?: string } = {},
 ): void {
   const query = new URLSearchParams({
     ...{ client_id: PAGES_CLIENT, response_type: 'none', scope: 'openid' },
     redirect_uri: `${config.issuer}${path}`,
     ...(maxAge === undefined ? {} : { max_age: `${maxAge}` }),
+    ...(state === undefined ? {} : { state }),
   })
   const location = `${ROUTES.authorization}?${query}`
   res.writeHead(303, { location, 'content-length': 0, 'cache-control': 'no-store' }).end()

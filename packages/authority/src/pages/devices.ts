@@ -122,7 +122,7 @@ function recently(ended: ListedSession[]): Markup {
 <tbody>
 ${ended.map(
   ({ endedAt = '', client, device, reason }) =>
-    html`<tr><td><time datetime="${endedAt}">${utc(endedAt)}</time></td><td>${given(client.name)}</td><td>${given(device?.name ?? 'unknown')}</td><td>${reason ? REASON_WORDS[reason] : ''}</td></tr>\n`,
+    html`<tr><td><time datetime="${endedAt}">${utc(endedAt)}</time></td><td>${given(client.name)}</td><td>${given(device?.name ?? 'unknown')}</td><td>${REASON_WORDS[`${reason}`] ?? ''}</td></tr>\n`,
 )}</tbody>
 </table>
 </div>

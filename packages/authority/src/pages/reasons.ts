@@ -1,7 +1,5 @@
-import type { Reason } from '../domain/reason.ts'
-
 /** Why a session ended, as people read it. */
-export const REASON_WORDS: Record<Reason, string> = {
+export const REASON_WORDS: Record<string, string> = {
   user_logout: 'Logged out',
   device_removed: 'Logged out from another device',
   password_change: 'The password was changed',
