@@ -194,6 +194,12 @@ describe('the audit log', () => {
     assert.equal(nobody.status, 1)
   })
 
+  it('shows at most what fits into memory', async () => {
+    const { status, stderr } = await rescind('audit', 'show', '--limit', '100001', ...data)
+    assert.equal(status, 2)
+    assert.match(stderr, /allowed: up to 100000/)
+  })
+
   it('a report shows what a flood of failures would hide, and cannot steer a terminal', async () => {
     const { store, now } = authority.authority
     const person = { email: 'flooded@example.com', password: 'a password', name: 'F' }
