@@ -3,14 +3,17 @@ import { newestRecords, type ShownRecord, shown } from './audit-reading.ts'
 import type { Authority } from './authority.ts'
 import type { Device } from './domain/device.ts'
 import { iso } from './own-sessions.ts'
+import { plain } from './plain.ts'
 import type { Account } from './store/store.ts'
 
 /* All that is known of what happened to one account, for whoever has to find out. */
 
 /** How far back it goes, in ms, and how many records at most. */
 const BACK = 30 * 24 * 60 * 60_000
-const RECORDS = 1_000
+const RECORDS = 10_000
 const SESSIONS = 1_000
+/** What people wrote themselves is shown up to so many characters, and cannot steer the terminal. */
+const MOST_IN_WORDS = 1_000
 
 /** Times are ISO 8601. */
 export type AccountReport = {
@@ -71,38 +74,37 @@ export function reportInWords({ account, devices, sessions, signIns, records, mo
     resetRequired && 'its password opens nothing until a new one is set',
     deactivatedAt && `deactivated since ${deactivatedAt}`,
   ].filter(Boolean)
+  const row = (...words: string[]) =>
+    words
+      .map((word) => plain(word, MOST_IN_WORDS))
+      .join('\t')
+      .trimEnd()
   const section = (title: string, lines: string[]) => ['', title, ...(lines.length > 0 ? lines : ['none'])]
   return [
-    `${email}\t${sub}\t${name}\tadded ${createdAt}`,
+    row(email, sub, name, `added ${createdAt}`),
     ...state.map((words) => `${words}`),
     ...section(
       'Devices',
-      devices.map((one) =>
-        [one.name, one.address, one.place, `${one.firstSeen} to ${one.lastSeen}`].join('\t'),
-      ),
+      devices.map((one) => row(one.name, one.address, one.place, `${one.firstSeen} to ${one.lastSeen}`)),
     ),
     ...section(
       'Sessions: live, and those that ended in the last 30 days',
       sessions.map(({ sid, clientId, openedAt, lastSeen, endedAt, reason }) => {
         const end = endedAt === undefined ? `live, seen ${lastSeen}` : `ended ${endedAt} ${reason}`
-        return [sid, clientId, `opened ${openedAt}`, end].join('\t')
+        return row(sid, clientId, `opened ${openedAt}`, end)
       }),
     ),
     ...section(
       'Sign-ins of the last 30 days, by address',
-      signIns.map((one) =>
-        [
-          one.address,
-          `${one.succeeded} succeeded`,
-          `${one.failed} failed`,
-          `${one.first} to ${one.last}`,
-        ].join('\t'),
-      ),
+      signIns.map((one) => {
+        const { address, succeeded, failed, first, last } = one
+        return row(address, `${succeeded} succeeded`, `${failed} failed`, `${first} to ${last}`)
+      }),
     ),
     ...section(
       more ? `The newest ${records.length} records of the last 30 days` : 'What happened in the last 30 days',
       records.map(({ at, event, actor, address = '', reason = '', clientId = '', detail = '' }) =>
-        [at, event, actor, address, clientId, reason, detail].join('\t').trimEnd(),
+        row(at, event, actor, address, clientId, reason, detail),
       ),
     ),
   ].join('\n')

@@ -16,7 +16,7 @@ export function shown(record: AuditRecord): ShownRecord {
 
 /** All records that a filter lets through, the oldest first. */
 export async function* auditRecords(store: Store, filter: AuditFilter): AsyncGenerator<AuditRecord[]> {
-  for (let after: number | undefined = 0; after !== undefined; ) {
+  for (let after: number | undefined = -Infinity; after !== undefined; ) {
     const { records, next }: { records: AuditRecord[]; next?: number } = await store.read({
       ...{ kind: 'audit-page', filter, after, limit: PAGE },
     })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type AuditRecord, CHAIN_START, link } from './audit.ts'
+import { type AuditRecord, CHAIN_START, link, readEvent } from './audit.ts'
 import { type ChainFacts, checkChain } from './audit-chain.ts'
 
 function chain(length: number): AuditRecord[] {
@@ -76,30 +76,60 @@ describe('the audit chain', () => {
     const third = { n: 3, hash: `${records[2]?.hash}` }
     const pruning = (detail: string) =>
       link(records[4] as AuditRecord, { at: 9, event: 'audit.pruned', actor: 'rescind', detail })
-    const pruned = [...records.slice(3), pruning(`up to 3 ${third.hash}`)]
-    assert.deepEqual(verify(pruned, { start: third, stored: true }), { first: 4, last: 6 })
-    assert.deepEqual(verify(pruned, { start: third, stored: true, noted: third }), { first: 4, last: 6 })
-    assert.deepEqual(verify(pruned, { start: third, noted: { n: 3, hash: 'x' } }), { brokenAt: 3 })
-    assert.deepEqual(verify(pruned, { start: { n: 3, hash: 'x' }, stored: true }), { brokenAt: 4 })
-    assert.deepEqual(verify(pruned.slice(1), { start: third, stored: true }), { brokenAt: 4 })
+    const kept = [...records.slice(3), pruning(`up to 3 ${third.hash}`)]
+    const pruned = { ...third, at: 9 }
+    assert.deepEqual(verify(kept, { pruned }), { first: 4, last: 6 })
+    assert.deepEqual(verify(kept, { pruned, noted: third }), { first: 4, last: 6 })
+    assert.deepEqual(verify(kept, { pruned, noted: { n: 3, hash: 'x' } }), { brokenAt: 3 })
+    assert.deepEqual(verify(kept, { pruned, noted: { n: 2, hash: 'x' } }), { brokenAt: 2 }, 'it is gone')
+    assert.deepEqual(verify(kept, { pruned: { ...pruned, hash: 'x' } }), { brokenAt: 4 })
+    assert.deepEqual(verify(kept, { pruned: { ...pruned, at: 8 } }), { brokenAt: 3 }, 'its time')
+    assert.deepEqual(verify(kept, { pruned: { ...pruned, n: 2 } }), { brokenAt: 3 })
+    assert.deepEqual(verify(kept, { pruned: null }), { brokenAt: 1 })
+    assert.deepEqual(verify(kept.slice(1), { pruned }), { brokenAt: 4 })
+    assert.deepEqual(verify(records.slice(3), { pruned }), { brokenAt: 3 }, 'nothing says so')
+    const fourth = { n: 4, hash: `${records[3]?.hash}`, at: 9 }
+    assert.deepEqual(verify(kept.slice(1), { pruned: fourth }), { brokenAt: 4 }, 'more is gone than it says')
     assert.deepEqual(
-      verify(records.slice(3), { start: third, stored: true }),
-      { brokenAt: 3 },
-      'nothing says so',
+      verify([...records, ...kept.slice(2)], { pruned: null }),
+      { brokenAt: 1 },
+      'less is gone',
     )
-    const fourth = { n: 4, hash: `${records[3]?.hash}` }
-    assert.deepEqual(
-      verify(pruned.slice(1), { start: fourth, stored: true }),
-      { brokenAt: 4 },
-      'more is gone than it says',
-    )
-    assert.deepEqual(verify(pruned), { brokenAt: 1 }, 'the place is gone')
+    assert.deepEqual(verify(kept), { brokenAt: 1 }, 'the place is gone')
   })
 
-  it('from a record that is taken on trust shows what was changed after it', () => {
-    const records = chain(5).slice(2)
-    assert.deepEqual(verify(records, {}), { first: 3, last: 5 })
-    const tampered = records.map((record) => (record.n === 4 ? { ...record, actor: 'x' } : record))
-    assert.deepEqual(verify(tampered, {}), { brokenAt: 4 })
+  it('of an export says itself from where it goes on', () => {
+    const records = chain(5)
+    const hashOf = (n: number) => `${records[n - 1]?.hash}`
+    const detail = `up to 2 ${hashOf(2)}`
+    const last = link(records[4] as AuditRecord, { at: 9, event: 'audit.pruned', actor: 'rescind', detail })
+    const exported = [...records.slice(2), last]
+    assert.deepEqual(verify(exported, {}), { first: 3, last: 6 })
+    assert.deepEqual(verify(exported.slice(1), {}), { brokenAt: 1 }, 'one more is gone')
+    assert.deepEqual(verify(exported.slice(1), { noted: { n: 3, hash: hashOf(3) } }), { first: 4, last: 6 })
+    assert.deepEqual(verify(exported.slice(1), { noted: { n: 3, hash: 'x' } }), { brokenAt: 4 })
+    assert.deepEqual(verify(exported.slice(0, -1), {}), { brokenAt: 1 }, 'nothing says so')
+    for (const changedAt of [3, 4]) {
+      const tampered = exported.map((record) => (record.n === changedAt ? { ...record, actor: 'x' } : record))
+      assert.deepEqual(verify(tampered, {}), { brokenAt: changedAt })
+    }
+    assert.deepEqual(verify(chain(3), {}), { first: 1, last: 3 })
+    assert.deepEqual(verify([{ ...(records[0] as AuditRecord), actor: 'x' }], {}), { brokenAt: 1 })
+  })
+
+  it('is of records that are written in one way alone', () => {
+    const text = '{"at":1,"event":"revocation","actor":"x","seq":2}'
+    assert.deepEqual(readEvent(text), { at: 1, event: 'revocation', actor: 'x', seq: 2 })
+    const others = [
+      ...[` ${text}`, `${text}\n`, text.replace('x', '\\u0078'), text.replace(':1', ':1.0'), ''],
+      ...[text.replace('"seq":2', '"seq":"2"'), text.replace('"seq":2', '"seq":null'), '[]', 'null', '1'],
+      ...[
+        text.replace('"at":1,', ''),
+        text.replace('"at":1', '"at":9000000000000000'),
+        `{"at":1,${text.slice(1)}`,
+      ],
+      ...[text.replace('"seq"', '"toString"'), text.replace('"seq"', '"__proto__"')],
+    ]
+    for (const other of others) assert.equal(readEvent(other), undefined, other)
   })
 })

@@ -47,6 +47,9 @@ export type AuditRecord = AuditEvent & { n: number; hash: string }
 /** A place in the chain: the number of a record and its hash. */
 export type Anchor = { n: number; hash: string }
 
+/** The place up to which a chain was cut off, and when, in ms. */
+export type PruningPlace = Anchor & { at: number }
+
 /** The place before the first record. */
 export const CHAIN_START: Anchor = { n: 0, hash: '' }
 
@@ -63,10 +66,28 @@ const FIELDS = [
   'detail',
 ] as const
 
-/** A stored event, if it holds what an event holds and nothing else. */
-export function readEvent(stored: Record<string, unknown>): AuditEvent | undefined {
-  const known: readonly string[] = FIELDS
-  return Object.keys(stored).every((name) => known.includes(name)) ? (stored as AuditEvent) : undefined
+const NUMBERS: readonly string[] = ['at', 'seq']
+const REQUIRED = ['at', 'event', 'actor'] as const
+/** The last moment that a date can be, in ms. */
+export const LAST_MOMENT = 8_640_000_000_000_000
+
+/** A stored event, if its text is exactly what is written of such an event: every byte of it counts. */
+export function readEvent(text: string): AuditEvent | undefined {
+  let stored: unknown
+  try {
+    stored = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof stored !== 'object' || stored === null || JSON.stringify(stored) !== text) return undefined
+  const sound = Object.entries(stored).every(([name, value]) => isField(name, value))
+  return sound && REQUIRED.every((name) => name in stored) ? (stored as AuditEvent) : undefined
+}
+
+function isField(name: string, value: unknown): boolean {
+  if (!(FIELDS as readonly string[]).includes(name)) return false
+  if (!NUMBERS.includes(name)) return typeof value === 'string'
+  return Number.isInteger(value) && Math.abs(value as number) <= LAST_MOMENT
 }
 
 /** The hash of record `n`: SHA-256 over the hash before it and the event's fields in a fixed order. */

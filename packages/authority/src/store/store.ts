@@ -1,4 +1,4 @@
-import type { Anchor, AuditEvent, AuditRecord } from '../domain/audit.ts'
+import type { Anchor, AuditEvent, AuditRecord, PruningPlace } from '../domain/audit.ts'
 import type { CutOff } from '../domain/cut-off.ts'
 import type { Device, SeenDevice } from '../domain/device.ts'
 import type { Reason } from '../domain/reason.ts'
@@ -254,7 +254,7 @@ type Answers = DeliveryAnswers & {
   'status-lists': LiveList[]
   audit: AuditRecord[]
   'audit-page': { records: AuditRecord[]; next?: number }
-  'audit-anchor': Anchor | undefined
+  'audit-anchor': PruningPlace | undefined
 }
 export type AnswerOf<Q extends Query> = Answers[Q['kind']]
 

@@ -1,19 +1,34 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { type Anchor, type AuditEvent, type AuditRecord, readEvent } from '../../domain/audit.ts'
+import {
+  type Anchor,
+  type AuditEvent,
+  type AuditRecord,
+  LAST_MOMENT,
+  type PruningPlace,
+  readEvent,
+} from '../../domain/audit.ts'
 import type { AuditFilter, AuditPage } from '../audit.ts'
 
 /** So many records are looked through at once for what no index leads to: others wait for the store too. */
 const WINDOW = 20_000
 
+/** A number that somebody made larger than ours can be must not keep us from saying where it stands. */
+const bounded = (name: string) => `max(min(${name}, ${LAST_MOMENT}), -${LAST_MOMENT}) AS ${name}`
+export const N = bounded('n')
+const COLUMNS = `${N}, ${bounded('at')}, event, sub, sid, CAST(body AS BLOB) AS body, hash`
+
+/** What of a record is not a column. A body that is no JSON any more matches nothing. */
+const inBody = (name: string) => `CASE WHEN json_valid(body) THEN body ->> '$.${name}' END = ?`
+
 const TERMS: { [name in keyof AuditFilter]-?: string } = {
   event: 'event = ?',
   sub: 'sub = ?',
   sid: 'sid = ?',
-  clientId: "body ->> '$.clientId' = ?",
-  actor: "body ->> '$.actor' = ?",
-  reason: "body ->> '$.reason' = ?",
-  address: "body ->> '$.address' = ?",
-  seq: "body ->> '$.seq' = ?",
+  clientId: inBody('clientId'),
+  actor: inBody('actor'),
+  reason: inBody('reason'),
+  address: inBody('address'),
+  seq: inBody('seq'),
   since: 'at >= ?',
   until: 'at < ?',
 }
@@ -24,52 +39,59 @@ type Row = {
   event: string
   sub: string | null
   sid: string | null
-  body: string
+  body: Uint8Array
   hash: string
 }
 
 /** What is asked of the audit log, and what is cut off from it when it is old. */
 export function openAudit(db: DatabaseSync) {
   const statements = new Map<string, StatementSync>()
-  const oldest = db.prepare('SELECT n, at, hash FROM audit ORDER BY n LIMIT ?')
-  const newest = db.prepare('SELECT max(n) AS n FROM audit')
+  const oldest = db.prepare(`SELECT ${N}, ${bounded('at')}, hash FROM audit ORDER BY audit.n LIMIT ?`)
+  const newest = db.prepare(`SELECT ${N} FROM audit ORDER BY audit.n DESC LIMIT 1`)
+  const following = db.prepare(`SELECT ${N} FROM audit WHERE audit.n > ? ORDER BY audit.n LIMIT 1`)
+  const preceding = db.prepare(`SELECT ${N} FROM audit WHERE audit.n < ? ORDER BY audit.n DESC LIMIT 1`)
   const cut = db.prepare('DELETE FROM audit WHERE n <= ?')
-  const anchorAt = db.prepare('SELECT n, hash FROM audit_anchor')
+  const anchorAt = db.prepare(`SELECT ${N}, hash, ${bounded('at')} FROM audit_anchor`)
   const anchor = db.prepare('INSERT OR REPLACE INTO audit_anchor (id, n, hash, at) VALUES (1, ?, ?, ?)')
 
   /** The records between two places, both exclusive, that a filter lets through. */
   function between(above: number, below: number, filter: AuditFilter, order: 'ASC' | 'DESC', limit: number) {
     const names = (Object.keys(TERMS) as (keyof AuditFilter)[]).filter((name) => filter[name] !== undefined)
-    const where = ['n > ?', 'n < ?', ...names.map((name) => TERMS[name])].join(' AND ')
-    const sql = `SELECT n, at, event, sub, sid, body, hash FROM audit WHERE ${where} ORDER BY n ${order} LIMIT ?`
+    const where = ['audit.n > ?', 'audit.n < ?', ...names.map((name) => TERMS[name])].join(' AND ')
+    const sql = `SELECT ${COLUMNS} FROM audit WHERE ${where} ORDER BY audit.n ${order} LIMIT ?`
     const statement = statements.get(sql) ?? db.prepare(sql)
     statements.set(sql, statement)
     const given = names.map((name) => filter[name] as string | number)
     return (statement.all(above, below, ...given, limit) as Row[]).map(toRecord)
   }
-  const first = () => (oldest.get(1) as { n: number } | undefined)?.n ?? 1
-  const last = () => (newest.get() as { n: number | null }).n ?? 0
+  const numberIn = (row: unknown) => (row as { n: number } | undefined)?.n
+  const first = () => numberIn(oldest.get(1)) ?? 1
+  const last = () => numberIn(newest.get()) ?? 0
 
   return {
     audit: ({ after = 0, limit, ...filter }: AuditFilter & { after?: number; limit: number }) =>
       between(after, Number.MAX_SAFE_INTEGER, filter, 'ASC', limit),
     auditPage(filter: AuditFilter, { before, after, limit }: Omit<AuditPage, 'filter'>) {
       // An account has an index; for all else one window at a time is looked through.
-      const window = filter.sub === undefined ? WINDOW : Number.MAX_SAFE_INTEGER
+      const window = filter.sub === undefined ? WINDOW : Infinity
       if (after !== undefined) {
-        const from = Math.max(after, first() - 1)
-        const end = from + window
-        const records = between(from, end + 1, filter, 'ASC', limit)
-        const reached = records.length === limit ? records.at(-1)?.n : end < last() ? end : undefined
-        return { records, ...(reached === undefined ? {} : { next: reached }) }
+        const end = Math.max(after, first() - 1) + window
+        const toEnd = end >= last()
+        const records = between(after, toEnd ? Infinity : end + 1, filter, 'ASC', limit)
+        const gap = () => (toEnd ? undefined : numberIn(following.get(end)))
+        const reached = records.length === limit ? records.at(-1)?.n : minus(gap(), 1)
+        // A number that is bounded is its own next one.
+        return { records, ...(reached === undefined || reached <= after ? {} : { next: reached }) }
       }
-      const below = Math.min(before ?? Number.MAX_SAFE_INTEGER, last() + 1)
-      const start = Math.max(0, below - 1 - window)
-      const records = between(start, below, filter, 'DESC', limit)
-      const reached = records.length === limit ? records.at(-1)?.n : start >= first() ? start + 1 : undefined
-      return { records, ...(reached === undefined ? {} : { next: reached }) }
+      const below = before === undefined || before > last() ? Infinity : before
+      const start = Math.min(below, last() + 1) - 1 - window
+      const toStart = start < first()
+      const records = between(toStart ? -Infinity : start, below, filter, 'DESC', limit)
+      const gap = () => (toStart ? undefined : numberIn(preceding.get(start + 1)))
+      const reached = records.length === limit ? records.at(-1)?.n : minus(gap(), -1)
+      return { records, ...(reached === undefined || reached >= below ? {} : { next: reached }) }
     },
-    anchor: () => anchorAt.get() as Anchor | undefined,
+    anchor: () => anchorAt.get() as PruningPlace | undefined,
     /**
      * Cuts off the oldest records, at most `limit` of them, as far as they are of before `before` (ms) and no younger than
      * record `upTo`. @returns the last one of them
@@ -86,20 +108,26 @@ export function openAudit(db: DatabaseSync) {
   }
 }
 
-/** What the columns say has to be what the body says; where it isn't, the record's hash is taken from it. */
+const minus = (n: number | undefined, by: number) => (n === undefined ? undefined : n - by)
+
+/**
+ * Every byte that is stored has to be what we write, and the columns what the body says; where it isn't, the record's hash
+ * is taken from it.
+ */
 function toRecord({ n, at, event, sub, sid, body, hash }: Row): AuditRecord {
-  const stored = readBody(body)
-  const columns = { at, event, sub, sid }
-  const same = Object.entries(columns).every(([name, value]) => (stored[name] ?? null) === value)
-  return { ...(stored as AuditEvent), n, hash: same && readEvent(stored) ? hash : '' }
+  const stored = readEvent(textOf(body))
+  if (!stored) return { at, event: event as AuditEvent['event'], actor: 'unreadable', n, hash: '' }
+  const own: Record<string, unknown> = stored
+  const same = Object.entries({ at, event, sub, sid }).every(([name, value]) => (own[name] ?? null) === value)
+  return { ...stored, n, hash: same ? hash : '' }
 }
 
-/** A body that is no JSON any more is a record that was changed. */
-function readBody(body: string): Record<string, unknown> {
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function textOf(bytes: Uint8Array): string {
   try {
-    const read: unknown = JSON.parse(body)
-    return typeof read === 'object' && read !== null ? (read as Record<string, unknown>) : {}
+    return utf8.decode(bytes)
   } catch {
-    return {}
+    return ''
   }
 }

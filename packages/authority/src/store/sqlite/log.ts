@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { type Anchor, type AuditEvent, CHAIN_START, link } from '../../domain/audit.ts'
 import type { LoggedRevocation, Revocation } from '../../domain/revocation.ts'
-import { openAudit } from './audit.ts'
+import { N, openAudit } from './audit.ts'
 
 /**
  * The revocation log and the audit chain. Their heads are held in memory while no other process writes;
@@ -14,7 +14,7 @@ export function openLog(db: DatabaseSync) {
   const last = db.prepare('SELECT seq, body FROM revocations ORDER BY seq DESC LIMIT 1')
   const bodyAt = db.prepare('SELECT body FROM revocations WHERE seq = ?')
   const firstSeq = db.prepare('SELECT min(seq) AS seq FROM revocations')
-  const lastAudit = db.prepare('SELECT n, hash FROM audit ORDER BY n DESC LIMIT 1')
+  const lastAudit = db.prepare(`SELECT ${N}, hash FROM audit ORDER BY audit.n DESC LIMIT 1`)
   const insertRevocation = db.prepare('INSERT INTO revocations (seq, at, body) VALUES (?, ?, ?)')
   const selectRevocations = db.prepare(
     'SELECT body FROM revocations WHERE seq > ? AND at >= ? ORDER BY seq LIMIT ?',
