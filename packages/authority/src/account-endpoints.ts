@@ -5,6 +5,7 @@ import { checkEmail, checkPassword, MAX_PASSWORD, verifyPassword } from './accou
 import { authenticate, authenticationFailed } from './authenticate.ts'
 import type { Authority } from './authority.ts'
 import { RescindError } from './errors.ts'
+import { FORMER_EMAIL, keepFormerEmail } from './former-emails.ts'
 import { addressOf } from './http/address.ts'
 import { readJson } from './http/body.ts'
 import { sendJson } from './http/respond.ts'
@@ -50,16 +51,18 @@ export async function emailEndpoint(authority: Authority, req: IncomingMessage, 
   const { sub, sid } = claims
   // The answer can't hide that an e-mail is taken; but only so many can be asked for.
   limits.emailChange.spend(sub)
+  if (email === account.email) return sendJson(res, 200, { changed: false, email })
   const at = now()
   const address = addressOf(req, config.trustProxy)
   const who = { at, actor: `account:${sub}`, sub, sid, address }
   const outcome = await store.transact({
     kind: 'change-account',
-    account: { sub, email, expectPassword: account.password, expectSession: sid },
+    account: { sub, email, expect: { email: account.email, password: account.password }, expectSession: sid },
+    records: keepFormerEmail(account, email, at),
     audit: [{ ...who, event: 'account.email_changed', detail: `from ${account.email}` }],
     at,
   })
-  if (outcome.kind === 'conflict' && outcome.model === 'Email')
+  if (outcome.kind === 'conflict' && ['Email', FORMER_EMAIL].includes(outcome.model))
     throw new RescindError('VALIDATION_ERROR', 'That e-mail can’t be used for this account.')
   if (outcome.kind === 'conflict') throw meanwhile()
   sendJson(res, 200, { changed: true, email })

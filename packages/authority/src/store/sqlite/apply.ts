@@ -99,6 +99,8 @@ function conflictIn(tables: Tables, records: RecordWrite[]): Conflict | undefine
       if (!stored || stored.consumed !== undefined) return { kind: 'conflict', model, op }
     }
     if (op === 'need' && !tables.recordByUid(model, record.uid)) return { kind: 'conflict', model, op }
+    if (op === 'free' && (tables.recordByUid(model, record.uid)?.id ?? id) !== id)
+      return { kind: 'conflict', model, op }
     if (op === 'put' && record.once && tables.record(model, id)) return { kind: 'conflict', model, op }
   }
   return undefined
@@ -181,11 +183,12 @@ function refresh(
 
 function changeAccount(
   tables: Tables,
-  { account, audit }: Extract<Transaction, { kind: 'change-account' }>,
+  { account, records = [], audit }: Extract<Transaction, { kind: 'change-account' }>,
 ): ChangeOutcome {
-  const conflict = conflictOfChange(tables, account)
+  const conflict = conflictIn(tables, records)?.model ?? conflictOfChange(tables, account)
   if (conflict) return { kind: 'conflict', model: conflict }
   tables.changeAccount(account)
+  writeRecords(tables, records)
   for (const event of audit) tables.appendAudit(event)
   return { kind: 'written' }
 }
