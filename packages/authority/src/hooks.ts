@@ -57,7 +57,8 @@ export async function verdictOf<F>(
     if (VERDICTS.includes(verdict)) return verdict
     throw new Error('it said neither allow, step-up nor revoke')
   } catch (error) {
-    log.error({ hook: hook.name, error: (error as Error).message }, 'a hook failed, so it allowed')
+    // It may have thrown anything, `undefined` too.
+    log.error({ hook: hook.name, error: `${(error as Error)?.message}` }, 'a hook failed, so it allowed')
     return 'allow'
   } finally {
     clearTimeout(timer)
