@@ -143,7 +143,7 @@ describe('an account that somebody else has', () => {
     assert.equal((await attempt(person)).status, 403)
     assert.equal((await follow(linkIn(secured, 'reset'), NEW)).status, 200)
     assert.ok(await signIn(authority.issuer, { person: { ...person, password: NEW.newPassword } }))
-    await planned(authority)
+    await planned(authority, mailbox)
     const toThief = mailsTo(mailbox, thief.email).map(({ subject }) => `${subject}`)
     assert.equal(toThief.filter((subject) => /secured/.test(subject)).length, 0, `${toThief}`)
     assert.match(await rescind('accounts', 'review'), new RegExp(sub))

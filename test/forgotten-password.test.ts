@@ -98,7 +98,7 @@ describe('a forgotten password', () => {
     const after = (await authority.authority.store.read({ kind: 'head' })).records
     assert.equal(after - before, answers.length, 'each is one record, so each is one write')
     await mailTo(mailbox, person.email, 2)
-    await planned(authority)
+    await planned(authority, mailbox)
     assert.deepEqual(mailsTo(mailbox, 'nobody@example.com'), [])
   })
 
@@ -106,7 +106,7 @@ describe('a forgotten password', () => {
     const person = await newPerson()
     for (let n = 0; n < 8; n++) assert.equal((await forgot(person.email)).status, 200)
     await mailTo(mailbox, person.email, 3)
-    await planned(authority)
+    await planned(authority, mailbox)
     assert.equal(mailsTo(mailbox, person.email).length, 3)
     const statuses: number[] = []
     const here = { 'x-forwarded-for': '198.51.100.7' }
@@ -119,7 +119,7 @@ describe('a forgotten password', () => {
     const person = await newPerson()
     for (let round = 0; round < 4; round++) {
       for (let n = 0; n < 3; n++) await forgot(person.email)
-      await planned(authority)
+      await planned(authority, mailbox)
       authority.advance(12 * MINUTE)
     }
     const { store, now } = authority.authority
@@ -224,7 +224,7 @@ describe('a forgotten password', () => {
         assert.match(await refused.text(), /ACCESS_DENIED/)
       }
     }
-    await planned(authority)
+    await planned(authority, mailbox)
     assert.equal(mailsTo(mailbox, person.email).length, 1)
     // Old browsers send no Origin with a form; there is no cookie here that a stranger could make use of.
     assert.equal((await sendForm(`${authority.issuer}/reset`, { code, ...NEW })).status, 200)

@@ -24,8 +24,17 @@ export function linkIn({ text = '' }: Email, what: 'reset' | 'not-me'): string {
   return new RegExp(`/${what}\\?code=[\\w-]{43}(?![\\w-])`).exec(text)?.[0] ?? ''
 }
 
-/** Once everything that happened so far has been made into mails. */
-export async function planned({ authority }: TestAuthority): Promise<void> {
-  const { records } = await authority.store.read({ kind: 'head' })
-  await until(async () => ((await authority.store.read({ kind: 'notify-cursor' })) ?? 0) >= records)
+let witnesses = 0
+
+/** Once everything that happened so far has been made into mails: one for a witness, who comes after it, has arrived. */
+export async function planned({ authority }: TestAuthority, mailbox: Mailbox): Promise<void> {
+  const { store, now } = authority
+  const at = now()
+  const email = `witness-${++witnesses}-${mailbox.port}@example.com`
+  const account = { sub: email, email, name: 'W', password: '', createdAt: at }
+  const who = { at, actor: 'test', sub: email }
+  await store.transact({ kind: 'add-account', account, audit: { ...who, event: 'account.created' } })
+  const seen = { ...who, event: 'device.added' as const }
+  await store.transact({ kind: 'write', records: [], audit: [seen], at })
+  await until(() => mailbox.mails.some(({ to }) => to?.[0]?.address === email))
 }

@@ -18,7 +18,7 @@ export type SignInFacts = {
   /** The id of the device, if it is known. */
   device?: string
   address: string
-  /** Where the account was used from most recently before. */
+  /** Of a sign-in: where the one before came from. Of a refresh: where its client was before. */
   previousAddress?: string
   userAgent: string
   /** In ms. */

@@ -125,7 +125,7 @@ type Known = {
   /** Since when, in ms. */
   since?: number
   device?: string
-  /** Where the account was used from most recently. */
+  /** Where somebody signed in to it from most recently; not where an app’s server is. */
   previousAddress?: string
 }
 
@@ -141,7 +141,7 @@ async function knownTo(authority: Authority, req: IncomingMessage, sub: string):
     ),
     ...devices.map(({ address, firstSeen: since, lastSeen: at }) => ({ address, since, at })),
   ]
-  const places = used.filter(({ at }) => at > now() - KNOWN_FOR).sort((a, b) => b.at - a.at)
+  const places = used.filter(({ at }) => at > now() - KNOWN_FOR)
   const shown = deviceShown(authority, req, sub)
   const device = devices.find(({ id }) => id === shown)
   const network = networkOf(addressOf(req, config.trustProxy))
@@ -151,7 +151,7 @@ async function knownTo(authority: Authority, req: IncomingMessage, sub: string):
   return {
     ...(by === undefined ? {} : { by, since }),
     ...(device === undefined ? {} : { device: device.id }),
-    ...(places[0] ? { previousAddress: places[0].address } : {}),
+    ...(devices[0] ? { previousAddress: devices[0].address } : {}),
   }
 }
 
