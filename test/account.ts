@@ -1,21 +1,26 @@
 import { signAdminToken } from '../packages/authority/src/admin.ts'
 import type { AuditEvent } from '../packages/authority/src/domain/audit.ts'
-import { createMailCode, mailCodeRecord } from '../packages/authority/src/notify/mail-code.ts'
+import { createMailCode, mailCodeRecord, resetStateOf } from '../packages/authority/src/notify/mail-code.ts'
 import { type Browser, createBrowser } from '../tools/browser.ts'
 import { PERSON, type TestAuthority } from './setup.ts'
 
 /* What people and administrators do to an account, as they do it. */
-
-type What = Parameters<typeof mailCodeRecord>[2]
 
 export async function subOf({ authority }: TestAuthority, email = PERSON.email): Promise<string> {
   return `${(await authority.store.read({ kind: 'account', email }))?.sub}`
 }
 
 /** A code as the mail with a link holds it. */
-export async function mailedCode({ authority }: TestAuthority, what: What): Promise<string> {
+export async function mailedCode(
+  { authority }: TestAuthority,
+  { purpose, sub }: { purpose: 'reset' | 'not-me'; sub: string },
+): Promise<string> {
   const { store, seal, now } = authority
   const code = createMailCode()
+  const account = await store.read({ kind: 'account-by-sub', sub })
+  if (!account) throw new Error('there is no such account')
+  const what =
+    purpose === 'reset' ? { purpose, sub, of: resetStateOf(account) } : { purpose, sub, to: account.email }
   const record = { op: 'put' as const, ...mailCodeRecord(seal, code, what, now()) }
   await store.transact({ kind: 'write', records: [record], audit: [], at: now() })
   return code

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { addAccount } from '../packages/authority/src/accounts.ts'
 import { type Config, readConfig } from '../packages/authority/src/config.ts'
+import type { Hooks } from '../packages/authority/src/hooks.ts'
 import { type RunningAuthority, startAuthority } from '../packages/authority/src/main.ts'
 
 export const PERSON = { email: 'ann@example.com', password: 'a password of Ann', name: 'Ann' }
@@ -48,7 +49,10 @@ export type TestAuthority = RunningAuthority & {
 }
 
 /** An authority on a free port, with an account, clients and an API; its clock can be moved. */
-export async function startTestAuthority(changes: Partial<Config> = {}): Promise<TestAuthority> {
+export async function startTestAuthority(
+  changes: Partial<Config> = {},
+  hooks: Hooks = {},
+): Promise<TestAuthority> {
   const data = mkdtempSync(join(tmpdir(), 'rescind-test-'))
   const port = await freePort()
   const base = readConfig({ port: String(port), data }, {})
@@ -69,7 +73,7 @@ export async function startTestAuthority(changes: Partial<Config> = {}): Promise
   }
   let skew = 0
   const now = () => Date.now() + skew
-  let running = await startAuthority(config, { now })
+  let running = await startAuthority(config, { now, hooks })
   await addAccount(running.authority.store, PERSON, 'test', Date.now())
   return {
     get authority() {
@@ -83,7 +87,7 @@ export async function startTestAuthority(changes: Partial<Config> = {}): Promise
     },
     async restart() {
       await running.close()
-      running = await startAuthority(config, { now })
+      running = await startAuthority(config, { now, hooks })
     },
     close: () => running.close(),
     async stop() {

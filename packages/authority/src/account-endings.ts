@@ -13,16 +13,13 @@ import type { Account, AccountChange, RecordWrite, RevokeOutcome } from './store
 /** What the command line has too. */
 export type Place = Pick<Authority, 'store' | 'now'>
 
-/** An owner who takes an e-mail change back has as long for it as the link in the mail is good, in ms. */
-const EMAIL_REGRET = 7 * 24 * 60 * 60 * 1000
-
 /**
  * Somebody else may have an account: all its sessions end, its password opens nothing until a new one is set through a
  * link that is mailed, and it is marked for review.
  * @param words why, in the words of whoever says so
  * @param given.records what is used up with it, such as the code of a link
- * @param given.restoreEmail whether an e-mail that was changed a few days ago is set back: the link must not go to the
- *   address of whoever took the account over
+ * @param given.restore the e-mail that it has, and the one that its owner says it should have: the link to set a password
+ *   must not go to the address of whoever took the account over
  * @throws RescindError NOT_FOUND, EXPIRED_CODE
  */
 export async function compromise(
@@ -31,16 +28,24 @@ export async function compromise(
   actor: string,
   address: string | undefined,
   words: string,
-  given: { records?: RecordWrite[]; restoreEmail?: boolean } = {},
+  given: { records?: RecordWrite[]; restore?: { from: string; to: string } } = {},
 ): Promise<Revoked> {
   const at = now()
-  const former = given.restoreEmail ? await formerEmail({ store, now }, sub) : undefined
+  const { from, to } = given.restore ?? {}
+  const expect = from === undefined ? {} : { expect: { email: from } }
   const who = { at, actor, sub, address }
   const order = (email: string | undefined) =>
     store.transact({
       kind: 'revoke',
       request: { by: { kind: 'account', sub }, reason: 'account_compromise', actor, words },
-      account: { sub, validAfter: at, resetRequired: true, reviewSince: at, ...(email ? { email } : {}) },
+      account: {
+        sub,
+        validAfter: at,
+        resetRequired: true,
+        reviewSince: at,
+        ...expect,
+        ...(email ? { email } : {}),
+      },
       records: given.records,
       audit: [
         ...(email ? [{ ...who, event: 'account.email_restored' as const }] : []),
@@ -49,25 +54,10 @@ export async function compromise(
       address,
       at,
     })
-  let outcome = await order(former)
+  let outcome = await order(to?.toLowerCase() === from?.toLowerCase() ? undefined : to)
   // The address that it had is somebody else's now: the rest is done all the same.
   if (outcome.kind === 'conflict' && outcome.model === 'Email') outcome = await order(undefined)
   return done(outcome)
-}
-
-/** The e-mail that an account had before it was changed in the last days. */
-async function formerEmail({ store, now }: Place, sub: string): Promise<string | undefined> {
-  for (let after = 0; ; ) {
-    const page = await store.read({
-      ...{ kind: 'audit', filter: { event: 'account.email_changed', sub, after, limit: 1_000 } },
-    })
-    // The oldest: whoever took it over may have changed it several times.
-    const first = page.find(({ at }) => at > now() - EMAIL_REGRET)
-    if (first) return /^from (\S+)$/.exec(first.detail ?? '')?.[1]
-    const last = page.at(-1)
-    if (!last) return undefined
-    after = last.n
-  }
 }
 
 /**
@@ -165,7 +155,8 @@ export async function changePassword(
     kind: 'revoke',
     request: { by: { kind: 'account', sub, except: sid }, reason: 'password_change', actor },
     account: {
-      ...{ sub, password: hashed, expectPassword: account.password, expectSession: sid, validAfter: at },
+      ...{ sub, password: hashed, expectSession: sid, validAfter: at },
+      expect: { password: account.password },
       ...(browser === undefined ? {} : { validBrowser: browser }),
     },
     audit: [{ event: 'account.password_set', at, actor, sub, sid, address }],
@@ -187,7 +178,7 @@ export function meanwhile(): RescindError {
 /**
  * Sets a password through a link that was mailed: the link is used up, and all sessions end.
  * @param code the record of the link, and when it was made in ms
- * @throws RescindError EXPIRED_CODE when the link was used, or the password changed otherwise meanwhile
+ * @throws RescindError EXPIRED_CODE when the link was used, or the account changed otherwise meanwhile
  */
 export async function resetPassword(
   { store, now }: Place,
@@ -196,14 +187,22 @@ export async function resetPassword(
   code: RecordWrite,
   address: string,
 ): Promise<Revoked> {
-  const { sub, validAfter = 0 } = account
+  const { sub, email, password: former, resetRequired, deactivatedAt, validAfter } = account
   const actor = `account:${sub}`
   const hashed = await hashPassword(password)
   const at = now()
   const outcome = await store.transact({
     kind: 'revoke',
     request: { by: { kind: 'account', sub }, reason: 'password_change', actor },
-    account: { sub, password: hashed, resetRequired: false, validAfter: at, expectValidAfter: validAfter },
+    account: {
+      ...{ sub, password: hashed, resetRequired: false, validAfter: at },
+      // All that makes such a link void. When others were signed out is no part of it: whoever holds a stolen token could
+      // do that again and again, and the owner would never get to set a password.
+      expect: {
+        ...{ email, password: former, resetRequired, deactivatedAt },
+        ...(resetRequired ? { validAfter } : {}),
+      },
+    },
     records: [code],
     audit: [{ event: 'account.password_set', at, actor, sub, address, detail: 'through a mailed link' }],
     address,
@@ -216,7 +215,7 @@ function done(outcome: RevokeOutcome): Revoked {
   if (outcome.kind === 'revoked') return outcome
   if (outcome.kind === 'conflict' && outcome.model !== 'Account') throw expiredLink()
   if (outcome.kind === 'conflict') throw new RescindError('NOT_FOUND', 'There is no such account.')
-  throw meanwhile()
+  throw expiredLink()
 }
 
 /** What is said of a link that does nothing (any more). */

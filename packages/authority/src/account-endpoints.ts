@@ -6,6 +6,7 @@ import { namesAdministrator } from './administrators.ts'
 import { authenticate, authenticationFailed } from './authenticate.ts'
 import type { Authority } from './authority.ts'
 import { RescindError } from './errors.ts'
+import { FORMER_EMAIL, keepFormerEmail } from './former-emails.ts'
 import { addressOf } from './http/address.ts'
 import { readJson } from './http/body.ts'
 import { sendJson } from './http/respond.ts'
@@ -51,6 +52,7 @@ export async function emailEndpoint(authority: Authority, req: IncomingMessage, 
   const { sub, sid } = claims
   // The answer can't hide that an e-mail is taken; but only so many can be asked for.
   limits.emailChange.spend(sub)
+  if (email === account.email) return sendJson(res, 200, { changed: false, email })
   // Whoever has an administrator's e-mail is one.
   if (namesAdministrator(config, email)) throw taken()
   const at = now()
@@ -58,11 +60,12 @@ export async function emailEndpoint(authority: Authority, req: IncomingMessage, 
   const who = { at, actor: `account:${sub}`, sub, sid, address }
   const outcome = await store.transact({
     kind: 'change-account',
-    account: { sub, email, expectPassword: account.password, expectSession: sid },
+    account: { sub, email, expect: { email: account.email, password: account.password }, expectSession: sid },
+    records: keepFormerEmail(account, email, at),
     audit: [{ ...who, event: 'account.email_changed', detail: `from ${account.email}` }],
     at,
   })
-  if (outcome.kind === 'conflict' && outcome.model === 'Email') throw taken()
+  if (outcome.kind === 'conflict' && ['Email', FORMER_EMAIL].includes(outcome.model)) throw taken()
   if (outcome.kind === 'conflict') throw meanwhile()
   sendJson(res, 200, { changed: true, email })
 }

@@ -99,7 +99,8 @@ export function checkPassword(password: string) {
 
 /** @throws RescindError VALIDATION_ERROR */
 export function checkEmail(email: string) {
-  if (!/^[^\s@]{1,64}@[^\s@]{1,189}$/.test(email)) {
+  // What a mail program would read as a second address, or as the end of this one, is in none.
+  if (!/^[^\s@<>,;"\p{C}]{1,64}@[^\s@<>,;"\p{C}]{1,189}$/u.test(email)) {
     throw new RescindError('VALIDATION_ERROR', 'That is not an e-mail address.')
   }
 }

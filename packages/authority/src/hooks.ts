@@ -18,7 +18,7 @@ export type SignInFacts = {
   /** The id of the device, if it is known. */
   device?: string
   address: string
-  /** Where the account was used from most recently before. */
+  /** Of a sign-in: where the one before came from. Of a refresh: where its client was before. */
   previousAddress?: string
   userAgent: string
   /** In ms. */
@@ -57,7 +57,8 @@ export async function verdictOf<F>(
     if (VERDICTS.includes(verdict)) return verdict
     throw new Error('it said neither allow, step-up nor revoke')
   } catch (error) {
-    log.error({ hook: hook.name, error: (error as Error).message }, 'a hook failed, so it allowed')
+    // It may have thrown anything, `undefined` too.
+    log.error({ hook: hook.name, error: `${(error as Error)?.message}` }, 'a hook failed, so it allowed')
     return 'allow'
   } finally {
     clearTimeout(timer)

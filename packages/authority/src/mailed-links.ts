@@ -3,14 +3,17 @@ import { compromise, expiredLink, resetPassword } from './account-endings.ts'
 import { checkPassword } from './accounts.ts'
 import type { Authority } from './authority.ts'
 import { RescindError } from './errors.ts'
+import { outranked, ownerSpoke } from './former-emails.ts'
 import { addressOf } from './http/address.ts'
 import { readForm } from './http/body.ts'
 import { refuseForeignForm } from './http/own-form.ts'
 import { sendHtml } from './http/respond.ts'
-import { MAIL_CODE, type MailCode, readMailCode } from './notify/mail-code.ts'
+import type { Seal } from './keys/seal.ts'
+import { MAIL_CODE, type MailCode, readMailCode, resetStateOf } from './notify/mail-code.ts'
 import { forgotPage, linkSentPage } from './pages/forgot.ts'
 import { notMeDonePage, notMePage } from './pages/not-me.ts'
 import { resetDonePage, resetPage } from './pages/reset.ts'
+import type { Account, Store } from './store/store.ts'
 
 /*
  * Where the links in mails lead. Mail scanners follow links, so showing a page does nothing: what a link is for is done,
@@ -48,10 +51,14 @@ export const notMeEndpoint: Handler = async (authority, req, res, url) => {
     return sendHtml(res, 200, await notMePage({ code }))
   }
   const form = await ownForm(authority, req)
-  const { account, consume } = await linkFor(authority, req, form.get('code') ?? '', 'not-me')
-  const { sub } = account
-  const address = addressOf(req, authority.config.trustProxy)
-  const given = { records: [consume], restoreEmail: true }
+  const { account, known, consume } = await linkFor(authority, req, form.get('code') ?? '', 'not-me')
+  const { sub, email } = account
+  const { store, seal, now, config } = authority
+  const address = addressOf(req, config.trustProxy)
+  const given = {
+    records: [consume, await ownerSpoke(store, seal, sub, known.issuedAt, now())],
+    restore: { from: email, to: known.to },
+  }
   await compromise(
     authority,
     sub,
@@ -101,23 +108,33 @@ function codeIn(url: URL): string {
 }
 
 /** Whose link it is, and how it is used up. */
-async function linkFor(
+async function linkFor<P extends MailCode['purpose']>(
   { store, seal, now, limits, config }: Authority,
   req: IncomingMessage,
   code: string,
-  purpose: MailCode['purpose'],
+  purpose: P,
 ) {
   const address = addressOf(req, config.trustProxy)
   limits.badLink.check(address)
   const known = /^[\w-]{43}$/.test(code) ? await readMailCode(store, seal, code, now()) : undefined
   const account = known && (await store.read({ kind: 'account-by-sub', sub: known.sub }))
-  // A password that was set after the link was made, or an account that was called off, makes a reset link void.
-  const old = purpose === 'reset' && (known?.issuedAt ?? 0) < (account?.validAfter ?? 0)
-  if (!known || known.purpose !== purpose || !account || old || account.deactivatedAt !== undefined) {
+  const fits = known?.purpose === purpose && account && account.deactivatedAt === undefined
+  if (!fits || (await isVoid(store, seal, known, account))) {
     limits.badLink.spend(address)
     throw expiredLink()
   }
-  return { account, consume: { op: 'consume', model: MAIL_CODE, id: known.id, at: now() } as const }
+  const consume = { op: 'consume', model: MAIL_CODE, id: known.id, at: now() } as const
+  return { account, known: known as Known & { purpose: P }, consume }
+}
+
+type Known = NonNullable<Awaited<ReturnType<typeof readMailCode>>>
+
+/** Whether what happened since a link was made has taken its power. */
+async function isVoid(store: Store, seal: Seal, known: Known, account: Account): Promise<boolean> {
+  if (known.purpose === 'not-me') return outranked(store, seal, known.sub, known.issuedAt)
+  // What was asked for before the account was secured may have gone to whoever had taken it over.
+  const before = account.resetRequired === true && known.issuedAt < (account.validAfter ?? 0)
+  return before || known.of !== resetStateOf(account)
 }
 
 async function ownForm({ config }: Authority, req: IncomingMessage): Promise<Map<string, string>> {

@@ -19,6 +19,8 @@ export type Attempt =
       account: Account
       /** When they proved who they are, in seconds (OIDC `auth_time`). */
       ts: number
+      /** Whether it may be somebody else: then it proves nothing to what asks for a recent sign-in. */
+      doubted: boolean
     }
   | { kind: 'refused'; status: number; message: string; retryAfter?: number }
 
@@ -81,10 +83,16 @@ export async function attemptSignIn(
     })
   }
   if (verdict === 'revoke') return { kind: 'refused', status: 403, message: REFUSED }
-  // What looks like the end of guessing proves little: nothing that asks for a recent sign-in takes it.
-  const proven = Math.floor(at / 1000) - (verdict === 'step-up' ? RECENT + 1 : 0)
+  // A password that was changed while this one was looked at opens nothing, however close the two were.
+  const still = await store.read({ kind: 'account-by-sub', sub: account.sub })
+  if (still?.password !== account.password || (await closedTo(authority, still, req)))
+    return { kind: 'refused', status: 401, message: WRONG }
+  const doubted = verdict === 'step-up'
+  // What looks like the end of guessing is no recent sign-in.
+  const proven = Math.floor(at / 1000) - (doubted ? RECENT + 1 : 0)
   // Not in the second in which every sign-in before was called off.
-  return { kind: 'in', account, ts: Math.max(proven, Math.ceil((account.validAfter ?? 0) / 1000)) }
+  const ts = Math.max(proven, Math.ceil((account.validAfter ?? 0) / 1000))
+  return { kind: 'in', account, ts, doubted }
 }
 
 /**
@@ -114,8 +122,10 @@ async function closedTo(authority: Authority, account: Account, req: IncomingMes
 type Known = {
   /** By what it is known: the device, or else the network that the account was used from. */
   by?: string
+  /** Since when, in ms. */
+  since?: number
   device?: string
-  /** Where the account was used from most recently. */
+  /** Where somebody signed in to it from most recently; not where an app’s server is. */
   previousAddress?: string
 }
 
@@ -126,19 +136,22 @@ async function knownTo(authority: Authority, req: IncomingMessage, sub: string):
     store.read({ kind: 'devices', sub }),
   ])
   const used = [
-    ...sessions.flatMap(({ usedFrom: from, refreshedAt: at }) => (from ? [{ ...from, at }] : [])),
-    ...devices.map(({ address, lastSeen: at }) => ({ address, at })),
+    ...sessions.flatMap(({ usedFrom: from, openedAt: since, refreshedAt: at }) =>
+      from ? [{ address: from.address, since, at }] : [],
+    ),
+    ...devices.map(({ address, firstSeen: since, lastSeen: at }) => ({ address, since, at })),
   ]
-  const places = used.filter(({ at }) => at > now() - KNOWN_FOR).sort((a, b) => b.at - a.at)
+  const places = used.filter(({ at }) => at > now() - KNOWN_FOR)
   const shown = deviceShown(authority, req, sub)
-  const device = devices.find(({ id }) => id === shown)?.id
+  const device = devices.find(({ id }) => id === shown)
   const network = networkOf(addressOf(req, config.trustProxy))
-  const here = places.some(({ address }) => networkOf(address) === network)
-  const by = device ?? (here ? network : undefined)
+  const here = places.filter(({ address }) => networkOf(address) === network)
+  const by = device?.id ?? (here.length > 0 ? network : undefined)
+  const since = Math.min(...here.map((place) => place.since), device?.firstSeen ?? Number.POSITIVE_INFINITY)
   return {
-    ...(by === undefined ? {} : { by }),
-    ...(device === undefined ? {} : { device }),
-    ...(places[0] ? { previousAddress: places[0].address } : {}),
+    ...(by === undefined ? {} : { by, since }),
+    ...(device === undefined ? {} : { device: device.id }),
+    ...(devices[0] ? { previousAddress: devices[0].address } : {}),
   }
 }
 
@@ -153,7 +166,9 @@ async function judge(
   const rule = config.suspicion.guessing
   const recent = failures.of(sub)
   const guessing = rule && { failures: rule.failures, within: rule.minutes * 60_000 }
-  const ours = guessing && known.by === undefined && guessedAt(recent, guessing, at)
+  // Whoever got in by guessing has made a place known; what counts is what was known before.
+  const owners = known.since !== undefined && known.since < (recent[0]?.at ?? at)
+  const ours = guessing && !owners && guessedAt(recent, guessing, at)
   const facts = {
     ...{ sub, clientId, device: known.device, address, previousAddress: known.previousAddress, at },
     recentFailures: recent.length,

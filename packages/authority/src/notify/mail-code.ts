@@ -2,15 +2,23 @@ import { randomBytes } from 'node:crypto'
 import { hashSecret } from '../domain/secret.ts'
 import type { Seal } from '../keys/seal.ts'
 import type { NewRecord } from '../store/deliveries.ts'
-import type { Store } from '../store/store.ts'
+import type { Account, Store } from '../store/store.ts'
 
 /** The records that the codes in mailed links are kept in. */
 export const MAIL_CODE = 'MailCode'
 
 /** What the holder of a mailed link may do: say "this wasn't me", or set a new password. */
 export type MailCode =
-  | { purpose: 'not-me'; sub: string; sid?: string; expiresAt: number }
-  | { purpose: 'reset'; sub: string; expiresAt: number }
+  /** `to`: the address that it was mailed to, which whoever uses it reads. */
+  | { purpose: 'not-me'; sub: string; to: string; sid?: string; expiresAt: number }
+  /** `of`: what the account was when it was made; it sets no password of another. */
+  | { purpose: 'reset'; sub: string; of: string; expiresAt: number }
+type WithoutTime<T> = T extends unknown ? Omit<T, 'expiresAt'> : never
+
+/** A digest of what makes a link to set a password void when it changes: the address it went to, and the password. */
+export function resetStateOf({ email, password }: Pick<Account, 'email' | 'password'>): string {
+  return hashSecret(JSON.stringify([email, password]))
+}
 
 const HOUR = 60 * 60 * 1000
 const LIFE = { 'not-me': 7 * 24 * HOUR, reset: HOUR }
@@ -28,7 +36,7 @@ export function createMailCode(): string {
 export function mailCodeRecord(
   seal: Seal,
   code: string,
-  what: { purpose: 'not-me'; sub: string; sid?: string } | { purpose: 'reset'; sub: string },
+  what: WithoutTime<MailCode>,
   now: number,
 ): NewRecord {
   const id = hashSecret(code)

@@ -3,9 +3,10 @@ import type { AuditRecord } from '../domain/audit.ts'
 import type { MailKind, Notice } from '../domain/notices.ts'
 import { hashSecret } from '../domain/secret.ts'
 import type { Delivery, NewDelivery, NewRecord } from '../store/deliveries.ts'
+import type { Account } from '../store/store.ts'
 import type { ClientFacts } from './clients.ts'
 import { deliveryId } from './delivery-id.ts'
-import { createMailCode, mailCodeRecord } from './mail-code.ts'
+import { createMailCode, mailCodeRecord, resetStateOf } from './mail-code.ts'
 
 /** What a mail is made of when it is sent. */
 export type MailPayload = {
@@ -30,7 +31,9 @@ const HOUR = 60 * 60 * 1000
  */
 const URGENT: readonly string[] = ['compromised', 'reset']
 const BUDGETS: { mails: readonly string[]; anHour: number }[] = [
-  { mails: URGENT, anHour: 5 },
+  // Anybody can ask for a reset: that must not use up what tells an owner that the account was secured.
+  { mails: ['compromised'], anHour: 5 },
+  { mails: ['reset'], anHour: 5 },
   { mails: ['new_device', 'suspicious_signin'], anHour: 5 },
 ]
 const OTHERS = { mails: [] as readonly string[], anHour: 10 }
@@ -65,19 +68,19 @@ export function createMailPlanner(
         authority.notices.dropped(mail)
         continue
       }
-      queue({ mail, sub, to, target, record, client, former: to !== account.email })
+      queue({ mail, sub, to, target, record, client, account })
     }
   }
 
-  function queue({ mail, sub, to, target, record, client, former }: Cause & MailNoticeTo) {
+  function queue({ mail, sub, to, target, record, client, account }: Cause & MailNoticeTo) {
     const at = now()
     const id = deliveryId(record, 'mail', target)
     const payload: MailPayload = { to, mail, sub, n: record.n, at: record.at }
     const { sid } = record
-    if (URGENT.includes(mail)) payload.reset = code({ purpose: 'reset', sub })
+    if (URGENT.includes(mail)) payload.reset = code({ purpose: 'reset', sub, of: resetStateOf(account) })
     // Whoever has taken an account over is not given a link by way of the new address.
-    else if (mail !== 'email_changed' || former) {
-      payload.notMe = code({ purpose: 'not-me', sub, ...(sid === undefined ? {} : { sid }) })
+    else if (mail !== 'email_changed' || to !== account.email) {
+      payload.notMe = code({ purpose: 'not-me', sub, to, ...(sid === undefined ? {} : { sid }) })
     }
     if (client) payload.app = client.name
     if (record.event === 'device.added' && record.detail) payload.device = record.detail
@@ -95,12 +98,13 @@ export function createMailPlanner(
   }
 }
 
-type MailNoticeTo = { mail: MailKind; sub: string; to: string; target: string; former: boolean }
+type MailNoticeTo = { mail: MailKind; sub: string; to: string; target: string; account: Account }
 
 /** The address that an account had before has to hear of it most of all. */
 function formerAddress({ event, detail }: AuditRecord): string[] {
   if (event !== 'account.email_changed') return []
-  const [former] = /[^\s@<>,;"]{1,64}@[^\s@<>,;"]{1,189}/.exec(detail ?? '') ?? []
+  // All of it or nothing: a part of an odd address is somebody else's.
+  const former = /^from ([^\s@<>,;"]{1,64}@[^\s@<>,;"]{1,189})$/.exec(detail ?? '')?.[1]
   return former === undefined ? [] : [former]
 }
 

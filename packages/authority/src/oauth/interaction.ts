@@ -140,7 +140,7 @@ async function login(here: Here) {
   const address = addressOf(req, authority.config.trustProxy)
   unit.audit.push({ event: 'signin.succeeded', at, actor: `account:${sub}`, sub, clientId, address })
   rememberDevice(authority, req, res)
-  const how = { amr: ['pwd'], acr: PASSWORD_ACR, ts: attempt.ts }
+  const how = { amr: ['pwd'], ...(attempt.doubted ? {} : { acr: PASSWORD_ACR }), ts: attempt.ts }
   return finish(here, { login: { accountId: sub, remember: true, ...how } })
 }
 

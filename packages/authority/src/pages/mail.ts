@@ -96,7 +96,7 @@ const WORDS: Record<MailOptions['kind'], (name: string) => Words> = {
   }),
   suspicious_signin: (name) => ({
     subject: `An unusual sign-in to your ${name} account`,
-    lead: `Somebody signed in to your ${name} account with its password, in a way that looks as if it was guessed.`,
+    lead: `The password of your ${name} account was used in a way that looks unusual, as if it had been guessed.`,
   }),
   compromised: (name) => ({
     subject: `Your ${name} account was secured`,

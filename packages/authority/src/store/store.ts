@@ -37,6 +37,8 @@ export type RecordWrite =
   | { op: 'delete'; model: string; id: string }
   /** Refuses the whole transaction when there is no such record: what it rests on has gone meanwhile. */
   | { op: 'need'; model: string; id: string; uid?: string }
+  /** Refuses the whole transaction when this uid has a record under another id: it is kept for somebody else. */
+  | { op: 'free'; model: string; id: string; uid: string }
 
 export type StoredRecord = { id: string; payload: Uint8Array; consumed?: number }
 
@@ -60,10 +62,8 @@ export type Account = {
 /** What changes of an account; what is absent stays. */
 export type AccountChange = {
   sub: string
-  /** Refuse the whole transaction unless this is the password's hash now. */
-  expectPassword?: string
-  /** … unless this is its `validAfter` now; 0: it has none. */
-  expectValidAfter?: number
+  /** Refuse the whole transaction unless these are what the account has now. */
+  expect?: Partial<Account>
   /** … unless this session of it lives. */
   expectSession?: string
   email?: string
@@ -119,7 +119,13 @@ export type Transaction =
       at: number
     }
   /** What changes of an account without ending anything. */
-  | { kind: 'change-account'; account: AccountChange; audit: AuditEvent[]; at: number }
+  | {
+      kind: 'change-account'
+      account: AccountChange
+      records?: RecordWrite[]
+      audit: AuditEvent[]
+      at: number
+    }
   /**
    * Cuts off audit records of before `before` (ms), at most `limit` of them and none that notices were not made of yet;
    * where it cut and that it did commit with it.

@@ -27,11 +27,11 @@ export function openAccounts(db: DatabaseSync) {
       return insert.run(sub, email, name, password, createdAt).changes === 1
     },
     /** What speaks against a change: nothing of it is written then. */
-    conflictWith({ sub, expectPassword, expectValidAfter, email }: AccountChange): string | undefined {
+    conflictWith({ sub, expect = {}, email }: AccountChange): string | undefined {
       const now = account(bySub.get(sub))
       if (!now) return 'Account'
-      if (expectPassword !== undefined && expectPassword !== now.password) return 'Password'
-      if ((expectValidAfter ?? now.validAfter ?? 0) !== (now.validAfter ?? 0)) return 'Password'
+      const expected = Object.entries(expect) as [keyof Account, unknown][]
+      if (expected.some(([what, value]) => now[what] !== value)) return 'Expected'
       const other = email === undefined ? undefined : account(byEmail.get(email))
       return other && other.sub !== sub ? 'Email' : undefined
     },

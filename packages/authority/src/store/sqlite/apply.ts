@@ -113,6 +113,8 @@ function conflictIn(tables: Tables, records: RecordWrite[]): Conflict | undefine
         record.uid === undefined ? tables.record(model, id) : tables.recordByUid(model, record.uid)
       if (!found) return { kind: 'conflict', model, op }
     }
+    if (op === 'free' && (tables.recordByUid(model, record.uid)?.id ?? id) !== id)
+      return { kind: 'conflict', model, op }
     if (op === 'put' && record.once && tables.record(model, id)) return { kind: 'conflict', model, op }
   }
   return undefined
@@ -208,11 +210,12 @@ function refresh(
 
 function changeAccount(
   tables: Tables,
-  { account, audit }: Extract<Transaction, { kind: 'change-account' }>,
+  { account, records = [], audit }: Extract<Transaction, { kind: 'change-account' }>,
 ): ChangeOutcome {
-  const conflict = conflictOfChange(tables, account)
+  const conflict = conflictIn(tables, records)?.model ?? conflictOfChange(tables, account)
   if (conflict) return { kind: 'conflict', model: conflict }
   tables.changeAccount(account)
+  writeRecords(tables, records)
   for (const event of audit) tables.appendAudit(event)
   return { kind: 'written' }
 }
