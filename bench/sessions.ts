@@ -83,6 +83,10 @@ async function populate(parts: Parts, sizes: Sizes, say: (what: string) => void)
     openSession(parts, await indexes.next(), { refreshable: true, ...(sub ? { sub } : {}) })
   const account = async (count: number): Promise<Opened> => {
     const sub = randomBytes(12).toString('base64url')
+    const now = Date.now()
+    const facts = { sub, email: `${sub}@example.com`, name: sub, password: 'none', createdAt: now }
+    const audit = { event: 'account.created' as const, at: now, actor: 'bench', sub }
+    await store.transact({ kind: 'add-account', account: facts, audit })
     const all = await Promise.all(Array.from({ length: count }, () => open(sub)))
     return all[0] as Opened
   }

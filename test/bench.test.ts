@@ -63,6 +63,12 @@ describe('the benchmarks', () => {
     assertWhole(found, 12)
   })
 
+  it('sessions: what is listed is whole, what is ended is ended, and every guard refuses what was cut off', async () => {
+    const found = await measured('sessions')
+    assertShape(found, 'sessions')
+    assertWhole(found, 5)
+  })
+
   it('an unknown name gets the list, and exit code 2', async () => {
     const { code, stdout, stderr } = await bench('nonsense')
     assert.deepEqual([code, stdout], [2, ''])

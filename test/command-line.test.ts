@@ -22,6 +22,11 @@ function rescind(args: string[], input = '', env: Record<string, string> = {}) {
 
 /** For an authority that runs in this process, which must not wait. */
 const rescindWhileServing = (args: string[]) => promisify(execFile)(process.execPath, [CLI, ...args])
+const outcomeWhileServing = (args: string[]): Promise<{ status: number; stdout: string; stderr: string }> =>
+  rescindWhileServing(args).then(
+    (output) => ({ status: 0, ...output }),
+    (failed) => ({ status: failed.code, stdout: failed.stdout, stderr: failed.stderr }),
+  )
 
 const data = mkdtempSync(join(tmpdir(), 'rescind-cli-'))
 after(() => rmSync(data, { recursive: true, force: true }))
@@ -50,7 +55,10 @@ describe('the rescind command', () => {
       [['accounts', 'add', 'not an address', ...at], 'a long password\n', 1, /not an e-mail/],
       [['accounts', 'set-password', 'nobody@example.com', ...at], 'a long password\n', 1, /no account/],
       [['accounts', 'add', ...at], '', 2, /accounts add EMAIL/],
-      [['revoke'], '', 2, /no command "revoke"/],
+      [['revokee'], '', 2, /no command "revokee"/],
+      [['revoke', ...at], '', 2, /revoke session SID/],
+      [['revoke', 'session', 'x', ...at], '', 2, /--reason TEXT/],
+      [['revoke', 'session', 'x', '--reason', 'x', ...at], '', 2, /`reason` must have at least 3 characters/],
       [['serve', '--prot', '1'], '', 2, /--prot/],
       [['serve', '--port', 'x', ...at], '', 2, /`port` is "x" \(from --port\)/],
       [[], '', 2, /Usage: rescind/],
@@ -98,7 +106,7 @@ describe('a key rotation', () => {
     const { issuer } = authority
     const before = await signIn(issuer)
     const kidOf = (token: string) => JSON.parse(atob(`${token.split('.')[0]}`)).kid as string
-    const rotated = rescind(['keys', 'rotate', '--data', authority.config.data])
+    const rotated = await outcomeWhileServing(['keys', 'rotate', '--data', authority.config.data])
     const kid = /Signing with (\S+) from/.exec(rotated.stdout)?.[1]
     assert.ok(kid, rotated.stderr)
     let published: string[] = []
@@ -139,13 +147,16 @@ describe('a key that was dropped', () => {
     const before = await signIn(issuer)
     const { sub } = await guard.check(before.access_token)
     const kid = JSON.parse(atob(`${before.access_token.split('.')[0]}`)).kid as string
-    const drop = (which: string) => rescind(['keys', 'drop', which, '--data', authority.config.data])
-    assert.equal(drop('nonsense').status, 1)
-    assert.match(drop('nonsense').stderr, /rescind keys list/)
-    assert.equal(drop('root').status, 1, 'nor is any other secret one')
-    assert.equal(drop('').status, 2)
-    assert.equal(rescind(['keys', 'list', '--data', authority.config.data]).stdout.match(/\n/g)?.length, 1)
-    const dropped = drop(kid)
+    const drop = (which: string) =>
+      outcomeWhileServing(['keys', 'drop', which, '--data', authority.config.data])
+    const none = await drop('nonsense')
+    assert.equal(none.status, 1)
+    assert.match(none.stderr, /rescind keys list/)
+    assert.equal((await drop('root')).status, 1, 'nor is any other secret one')
+    assert.equal((await drop('')).status, 2)
+    const known = await outcomeWhileServing(['keys', 'list', '--data', authority.config.data])
+    assert.equal(known.stdout.match(/\n/g)?.length, 1)
+    const dropped = await drop(kid)
     const signing = /Signing with (\S+)\./.exec(dropped.stdout)?.[1]
     assert.ok(signing && signing !== kid, dropped.stderr)
     await until(async () => !(await lives(issuer, before.access_token)))
@@ -157,9 +168,16 @@ describe('a key that was dropped', () => {
     await until(refused)
     const after = await refreshed(issuer, before.refresh_token)
     await until(async () => (await guard.check(after.access_token).catch(() => undefined))?.sub === sub)
-    const listed = rescind(['keys', 'list', '--data', authority.config.data]).stdout
+    const listed = (await outcomeWhileServing(['keys', 'list', '--data', authority.config.data])).stdout
     assert.ok(!listed.includes(kid) && listed.includes(signing))
-    const told = rescind(['audit', 'show', '--event', 'keys.dropped', '--data', authority.config.data])
+    const told = await outcomeWhileServing([
+      'audit',
+      'show',
+      '--event',
+      'keys.dropped',
+      '--data',
+      authority.config.data,
+    ])
     assert.ok(told.stdout.includes(`signing key ${kid}`))
     const forged = { accessToken: before.access_token, refreshToken: after.refresh_token }
     assert.equal((await post(`${issuer}/v1/revoke`, forged)).status, 400, 'it logs nobody out either')

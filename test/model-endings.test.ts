@@ -66,6 +66,26 @@ const steps = fc.array(
   { minLength: 4, maxLength: 20 },
 )
 
+/** Run twice within a second: a sign-in between two cut-offs is dated with the next one. */
+const CUT_AND_BACK: Step[] = [
+  { kind: 'cut-off', app: 0, minutesAgo: 0 },
+  { kind: 'sign-in', person: 0, browser: 0, app: 0 },
+]
+const TWO_IN_ONE_SECOND: [Step[]][] = Array.from({ length: 4 }, () => [[...CUT_AND_BACK, ...CUT_AND_BACK]])
+
+/** What ends meanwhile is too old to matter to a guard that comes back: it has to know that it has missed nothing. */
+const LONG_AGO: [Step[]] = [
+  [
+    { kind: 'sign-in', person: 0, browser: 0, app: 0 },
+    { kind: 'restart' },
+    { kind: 'advance', minutes: 61 },
+    { kind: 'advance', minutes: 61 },
+    { kind: 'password', person: 0 },
+    { kind: 'sign-in', person: 0, browser: 0, app: 0 },
+    { kind: 'advance', minutes: 1 },
+  ],
+]
+
 describe('what ends many sessions at once, in any order', () => {
   let authority: TestAuthority
   let guard: Guard
@@ -206,7 +226,7 @@ describe('what ends many sessions at once, in any order', () => {
         for (const step of [first, ...script]) await run(models, step, browsers)
         await compare(models)
       }),
-      { numRuns: 25 },
+      { numRuns: 25, examples: [...TWO_IN_ONE_SECOND, LONG_AGO] },
     )
   })
 })

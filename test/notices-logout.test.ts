@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createRemoteJWKSet, customFetch, decodeJwt, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
+import * as client from 'openid-client'
 import { rotateSigningKey } from '../packages/authority/src/keys/ring.ts'
 import { until } from '../packages/guard/test/peer.ts'
-import { createBrowser } from '../tools/browser.ts'
+import { createBrowser, signInThrough } from '../tools/browser.ts'
 import { type Receiver, startReceiver } from './receiver.ts'
-import { claimsOf, createRelyingParty, INSECURE } from './relying-party.ts'
-import { CALLBACK, CLIENTS, startTestAuthority, type TestAuthority } from './setup.ts'
+import { claimsOf, createRelyingParty, DONE, INSECURE } from './relying-party.ts'
+import { CALLBACK, CLIENTS, PERSON, startTestAuthority, type TestAuthority } from './setup.ts'
 import { post, refreshed, signIn } from './sign-in.ts'
 
 /* OpenID Connect Back-Channel Logout 1.0, as a relying party sees it that trusts nothing. */
@@ -82,6 +83,60 @@ describe('back-channel logout', () => {
       assert.deepEqual([payload.sid, payload.sub], [sid, sub])
       await assert.rejects(verifyLogout(test, `${call?.body}`, 'other-app'))
     })
+  })
+
+  it('is accepted by a relying party on openid-client: it ends its own session of that sign-in, and no other', async () => {
+    const receiver = await startReceiver()
+    const [app, ...others] = CLIENTS
+    const backend = {
+      ...others.find(({ client_id }) => client_id === 'backend'),
+      backchannel_logout_uri: `${receiver.url}/logout`,
+    } as (typeof CLIENTS)[number]
+    const clients = [app, backend] as typeof CLIENTS
+    const test = await startTestAuthority({ clients, logLevel: 'silent' })
+    const metadata = { client_secret: 'the secret of the backend', id_token_signed_response_alg: 'EdDSA' }
+    const config = await client.discovery(new URL(test.issuer), 'backend', metadata, undefined, {
+      execute: [client.allowInsecureRequests],
+    })
+    // By the `sid` of the ID token, as its §2.5 has it.
+    const sessions = new Map<string, string>()
+    const keys = createRemoteJWKSet(new URL(`${config.serverMetadata().jwks_uri}`), { [customFetch]: fetch })
+    const accepted: number[] = []
+    receiver.answer = async ({ body }, res) => {
+      try {
+        const token = `${new URLSearchParams(body).get('logout_token')}`
+        const { payload } = await jwtVerify(token, keys, {
+          ...{ issuer: config.serverMetadata().issuer, audience: 'backend', typ: 'logout+jwt' },
+        })
+        if (!Object.hasOwn(payload.events as object, LOGOUT_EVENT) || 'nonce' in payload)
+          throw new Error('no logout token')
+        sessions.delete(`${payload.sid}`)
+        res.statusCode = 200
+      } catch {
+        res.statusCode = 400
+      }
+      accepted.push(res.statusCode)
+      res.end()
+    }
+    const signInThere = async () => {
+      const pkceCodeVerifier = client.randomPKCECodeVerifier()
+      const expectedState = client.randomState()
+      const url = client.buildAuthorizationUrl(config, {
+        ...{ redirect_uri: CALLBACK, scope: 'openid', state: expectedState, code_challenge_method: 'S256' },
+        code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
+      })
+      const back = await signInThrough(createBrowser(), url.href, PERSON, DONE)
+      const tokens = await client.authorizationCodeGrant(config, back, { pkceCodeVerifier, expectedState })
+      sessions.set(`${tokens.claims()?.sid}`, `${tokens.claims()?.sub}`)
+      return { tokens, sid: `${tokens.claims()?.sid}` }
+    }
+    const [one, two] = [await signInThere(), await signInThere()]
+    assert.equal(sessions.size, 2)
+    await logOut(test, one.tokens)
+    await until(() => accepted.length === 1)
+    assert.deepEqual([accepted, [...sessions.keys()]], [[200], [two.sid]])
+    await test.stop()
+    await receiver.close()
   })
 
   it('tells of sessions that end in whatever way, and no client of another’s', async () => {

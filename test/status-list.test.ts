@@ -3,7 +3,7 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import { getListFromStatusListJWT, getStatusListFromJWT } from '@sd-jwt/jwt-status-list'
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { startTestAuthority, type TestAuthority } from './setup.ts'
-import { lives, post, refreshed, signIn } from './sign-in.ts'
+import { lives, post, refreshed, signIn, type Tokens } from './sign-in.ts'
 
 /* A reader that knows nothing of us but the draft and a token’s claims; it decodes with a library that we did not write. */
 
@@ -72,7 +72,10 @@ describe('the status list that a token names', () => {
   })
 
   it('gives each token a place of its own, in no order', async () => {
-    const tokens = await Promise.all(Array.from({ length: 20 }, () => signIn(authority.issuer)))
+    const tokens: Tokens[] = []
+    // Passwords that are being looked at count as guesses: not too many at once.
+    while (tokens.length < 20)
+      tokens.push(...(await Promise.all(Array.from({ length: 5 }, () => signIn(authority.issuer)))))
     const places = tokens.map(({ access_token }) => placeOf(access_token).idx)
     assert.equal(new Set(places).size, 20)
     const inOrder = places.every((place, index) => index === 0 || place === (places[index - 1] ?? 0) + 1)

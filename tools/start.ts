@@ -32,7 +32,7 @@ function banner({ issuer, api, web }: Stack): string {
 function explain(error: unknown): string {
   const { code, port, message } = error as Error & { code?: string; port?: number }
   if (code?.startsWith('ERR_PARSE_ARGS')) {
-    return `${message}\nUsage: npm start -- [--port N] [--data DIR] [--config FILE]`
+    return `${message.split(/\.\s/, 1)[0]}.\n\nUsage: npm start -- [--port N] [--data DIR] [--config FILE]`
   }
   if (code === 'EADDRINUSE')
     return `Port ${port} is taken. Name another: npm start -- --port N (N+1 and N+2 are used too).`
@@ -56,5 +56,6 @@ try {
   }
 } catch (error) {
   process.stderr.write(`${explain(error)}\n`)
-  process.exit(1)
+  const { code } = error as Error & { code?: string }
+  process.exit(error instanceof ConfigError || code?.startsWith('ERR_PARSE_ARGS') ? 2 : 1)
 }

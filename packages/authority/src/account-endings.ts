@@ -85,6 +85,28 @@ export async function deactivate(
 }
 
 /**
+ * Ends all sessions of an account because who vouches for the person says so; they may sign in again at once.
+ * @throws RescindError NOT_FOUND
+ */
+export async function logOutEverywhere(
+  { store, now }: Place,
+  sub: string,
+  actor: string,
+  address: string | undefined,
+): Promise<Revoked> {
+  const at = now()
+  const outcome = await store.transact({
+    kind: 'revoke',
+    request: { by: { kind: 'account', sub }, reason: 'upstream_logout', actor },
+    account: { sub, validAfter: at },
+    audit: [{ event: 'account.logged_out', at, actor, sub, address }],
+    address,
+    at,
+  })
+  return done(outcome)
+}
+
+/**
  * Lets people sign in again to an account that was deactivated. What was ended stays ended.
  * @throws RescindError NOT_FOUND
  */

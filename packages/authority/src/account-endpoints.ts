@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { changePassword, meanwhile } from './account-endings.ts'
 import { checkEmail, checkPassword, MAX_PASSWORD, verifyPassword } from './accounts.ts'
+import { namesAdministrator } from './administrators.ts'
 import { authenticate, authenticationFailed } from './authenticate.ts'
 import type { Authority } from './authority.ts'
 import { RescindError } from './errors.ts'
@@ -52,6 +53,8 @@ export async function emailEndpoint(authority: Authority, req: IncomingMessage, 
   // The answer can't hide that an e-mail is taken; but only so many can be asked for.
   limits.emailChange.spend(sub)
   if (email === account.email) return sendJson(res, 200, { changed: false, email })
+  // Whoever has an administrator's e-mail is one.
+  if (namesAdministrator(config, email)) throw taken()
   const at = now()
   const address = addressOf(req, config.trustProxy)
   const who = { at, actor: `account:${sub}`, sub, sid, address }
@@ -62,10 +65,13 @@ export async function emailEndpoint(authority: Authority, req: IncomingMessage, 
     audit: [{ ...who, event: 'account.email_changed', detail: `from ${account.email}` }],
     at,
   })
-  if (outcome.kind === 'conflict' && ['Email', FORMER_EMAIL].includes(outcome.model))
-    throw new RescindError('VALIDATION_ERROR', 'That e-mail can’t be used for this account.')
+  if (outcome.kind === 'conflict' && ['Email', FORMER_EMAIL].includes(outcome.model)) throw taken()
   if (outcome.kind === 'conflict') throw meanwhile()
   sendJson(res, 200, { changed: true, email })
+}
+
+function taken(): RescindError {
+  return new RescindError('VALIDATION_ERROR', 'That e-mail can’t be used for this account.')
 }
 
 /** The claims of a live token of somebody who signed in a short while ago. */

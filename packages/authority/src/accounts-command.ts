@@ -1,17 +1,19 @@
 import { compromise, deactivate, reactivate, reviewed } from './account-endings.ts'
+import { reportInWords, reportOn } from './account-report.ts'
+import { findAccount } from './admin-revocations.ts'
 import { RescindError } from './errors.ts'
 import type { Revoked } from './revoke.ts'
-import type { Account, Store } from './store/store.ts'
+import type { Store } from './store/store.ts'
 
 /** The commands about what happened to an account. */
-const COMMANDS = ['compromise', 'deactivate', 'reactivate', 'review', 'reviewed'] as const
+const COMMANDS = ['compromise', 'deactivate', 'reactivate', 'review', 'reviewed', 'report'] as const
 export type AccountCommand = (typeof COMMANDS)[number]
 
 export function isAccountCommand(action: string): action is AccountCommand {
   return (COMMANDS as readonly string[]).includes(action)
 }
 
-type Given = { who: string; reason: string | undefined; actor: string }
+type Given = { who: string; reason: string | undefined; json: boolean; actor: string }
 
 /**
  * Carries out `rescind accounts …` on the server; a running authority announces what it ended within half a second.
@@ -22,29 +24,26 @@ type Given = { who: string; reason: string | undefined; actor: string }
 export async function accountCommand(command: AccountCommand, store: Store, given: Given): Promise<string> {
   const place = { store, now: Date.now }
   if (command === 'review') return listForReview(store)
-  const { email, sub } = await find(store, given.who)
+  const account = await findAccount(store, given.who)
+  const { email, sub } = account
   switch (command) {
     case 'compromise': {
       const outcome = await compromise(place, sub, given.actor, undefined, reasonOf(given))
-      return `${ended(outcome)} The password of ${email} opens nothing until a new one is set through the link that is mailed.`
+      return `${ended(outcome)} The password of ${email} opens nothing until a new one is set through the link that is mailed.\nWhat happened to it: rescind accounts report ${email}`
     }
     case 'deactivate':
       return `${ended(await deactivate(place, sub, given.actor, undefined, reasonOf(given)))} Nobody can sign in as ${email}.`
     case 'reactivate':
       await reactivate(place, sub, given.actor, reasonOf(given))
       return `${email} can sign in again.`
+    case 'report': {
+      const report = await reportOn(place, account)
+      return given.json ? JSON.stringify(report) : reportInWords(report)
+    }
     case 'reviewed':
       await reviewed(place, sub, given.actor)
       return `${email} is marked for review no more.`
   }
-}
-
-async function find(store: Store, who: string): Promise<Account> {
-  const account = who.includes('@')
-    ? await store.read({ kind: 'account', email: who })
-    : await store.read({ kind: 'account-by-sub', sub: who })
-  if (!account) throw new RescindError('NOT_FOUND', 'There is no such account.')
-  return account
 }
 
 function reasonOf({ reason }: Given): string {

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { SignJWT } from 'jose'
+import { ADMIN_SCOPE, administers, adminResource } from './administrators.ts'
 import { authenticate, authenticationFailed } from './authenticate.ts'
 import type { Authority } from './authority.ts'
 import { RescindError } from './errors.ts'
-import { sendJson } from './http/respond.ts'
 import type { KeyRing } from './keys/ring.ts'
+import { requireRecentSignIn } from './step-up.ts'
 
-/** What administrators may do; no client can be granted it. */
-const ADMIN_SCOPE = 'rescind:admin'
+/** The command line; no other client can have its id. */
+export const COMMAND_LINE = 'rescind-cli'
 const TOKEN_LIFE = 60
 
 /**
@@ -18,27 +19,28 @@ const TOKEN_LIFE = 60
  */
 export function signAdminToken(ring: KeyRing, issuer: string, actor: string, now: number): Promise<string> {
   const iat = Math.floor(now / 1000)
-  const whose = { iss: issuer, sub: actor, aud: `${issuer}/v1/admin`, client_id: 'rescind-cli', sid: actor }
-  const times = { iat, exp: iat + TOKEN_LIFE, jti: randomBytes(16).toString('base64url') }
+  const whose = { iss: issuer, sub: actor, aud: adminResource(issuer), client_id: COMMAND_LINE, sid: actor }
+  const times = { iat, auth_time: iat, exp: iat + TOKEN_LIFE, jti: randomBytes(16).toString('base64url') }
   return new SignJWT({ ...whose, ...times, scope: ADMIN_SCOPE })
     .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid: ring.signing.kid })
     .sign(ring.signing.key)
 }
 
 /**
- * The administrator that a request comes from.
- * @throws RescindError AUTHENTICATION_FAILED, ACCESS_DENIED
+ * The administrator that a request comes from. A person has to be one still, whatever the token says, and for anything
+ * but reading has to have signed in a short while ago.
+ * @returns who that is, for the audit log
+ * @throws RescindError AUTHENTICATION_FAILED, ACCESS_DENIED, INSUFFICIENT_USER_AUTHENTICATION
  */
 export async function administrator(authority: Authority, req: IncomingMessage): Promise<string> {
-  const claims = await authenticate(authority, req, `${authority.config.issuer}/v1/admin`)
+  const { config, store, now } = authority
+  const claims = await authenticate(authority, req, adminResource(config.issuer))
   if (!claims) throw authenticationFailed()
-  if (!claims.scope.includes(ADMIN_SCOPE))
+  const { sub, scope, clientId } = claims
+  const person = clientId !== COMMAND_LINE
+  const allowed = !person || administers(config, await store.read({ kind: 'account-by-sub', sub }))
+  if (!allowed || !scope.includes(ADMIN_SCOPE))
     throw new RescindError('ACCESS_DENIED', 'This is for administrators.')
-  return claims.sub
-}
-
-/** `GET /v1/admin/guards`: the guards that are connected, and how far behind they are. */
-export async function adminGuards(authority: Authority, req: IncomingMessage, res: ServerResponse) {
-  await administrator(authority, req)
-  sendJson(res, 200, { seq: authority.feed.head.seq, guards: authority.feed.guards() })
+  if (req.method !== 'GET' && req.method !== 'HEAD') requireRecentSignIn(claims, now())
+  return person ? `account:${sub}` : sub
 }

@@ -1,20 +1,24 @@
 #!/usr/bin/env node
+import { once } from 'node:events'
 import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import { addAccount, setPassword } from './accounts.ts'
 import { type AccountCommand, accountCommand, isAccountCommand } from './accounts-command.ts'
-import { signAdminToken } from './admin.ts'
+import { type AuditCommand, auditCommand, isAuditCommand } from './audit-command.ts'
 import { ConfigError, readConfig } from './config.ts'
-import { type AuditRecord, CHAIN_START, verifyChain } from './domain/audit.ts'
 import { RescindError } from './errors.ts'
-import type { GuardState } from './feed/feed.ts'
+import { showGuards } from './guards-command.ts'
 import { isKeyCommand, type KeyCommand, keyCommand } from './keys/command.ts'
-import { openKeyRing } from './keys/ring.ts'
 import { openData, startAuthority } from './main.ts'
 import { serveTools } from './mcp/stdio.ts'
 import { replayDeliveries, showDeliveries } from './notify/command.ts'
 import { readPassword } from './password-prompt.ts'
-import { type AuditFilter, type Store, StoreUnavailable } from './store/store.ts'
+import { revokeCommand } from './revoke-command.ts'
+import type { Here } from './running-authority.ts'
+import { showSessions } from './sessions-command.ts'
+import { startFailure } from './start-failure.ts'
+import { type Store, StoreUnavailable } from './store/store.ts'
+import { UsageError } from './usage-error.ts'
 
 const USAGE = `Usage: rescind COMMAND [options]
 
@@ -31,11 +35,20 @@ const USAGE = `Usage: rescind COMMAND [options]
   keys list                        list the signing keys
   keys rotate                      sign with a new key from now on; a running authority picks it up
   keys drop KID                    forget a key that somebody else may have: what it signed dies at once
-  audit show [--event E] [--sub S] [--sid S] [--limit N]
-                                   print audit records, one JSON object a line
-  audit verify                     check that the audit chain is whole
+  accounts report EMAIL|SUB [--json]
+                                   what happened to an account lately, in one report
+  audit show [--limit N] [FILTERS] print the newest audit records (100), one JSON object a line
+  audit export [FILTERS]           print all of them; FILTERS: --event --sub --sid --client --actor --reason
+                                   --address --seq --since --until
+  audit verify [--file F] [--anchor N:HASH]
+                                   check that the audit chain, or an export of it, is whole
   deliveries [--state S] [--json]  list mails, webhooks and logout notices that are waiting, delivered or dead
   deliveries replay ID|--all-dead  try again what was given up; a running authority picks it up
+  revoke session SID | device ID | account EMAIL|SUB | client ID | issued-before TIME [--client ID]
+         --reason TEXT [--why R] [--dry-run] [--yes] [--json]
+                                   end it, everywhere; it counts first and asks. TIME: 2026-07-31T12:00:00Z, ms, or now
+  sessions [--sub S] [--client C] [--limit N] [--json]
+                                   list sessions, the newest first
   guards [--json]                  list the guards of a running authority, and how far behind they are
   mcp [--url URL]                  serve the MCP tools over stdio, for the authority at URL
                                    (RESCIND_URL; RESCIND_ACCESS_TOKEN is what whoami is asked with)
@@ -52,21 +65,30 @@ const OPTIONS = {
   name: { type: 'string' },
   reason: { type: 'string' },
   event: { type: 'string' },
+  actor: { type: 'string' },
+  address: { type: 'string' },
+  seq: { type: 'string' },
+  since: { type: 'string' },
+  until: { type: 'string' },
+  file: { type: 'string' },
+  anchor: { type: 'string' },
   sub: { type: 'string' },
   sid: { type: 'string' },
   limit: { type: 'string' },
   url: { type: 'string' },
   state: { type: 'string' },
+  client: { type: 'string' },
+  why: { type: 'string' },
+  yes: { type: 'boolean' },
+  'dry-run': { type: 'boolean' },
   json: { type: 'boolean' },
   'all-dead': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const
 
-type Flag = 'help' | 'version' | 'json' | 'all-dead'
+type Flag = 'help' | 'version' | 'json' | 'yes' | 'dry-run' | 'all-dead'
 type Options = { [name in keyof typeof OPTIONS]?: name extends Flag ? boolean : string }
-
-class UsageError extends Error {}
 
 async function run(args: string[]): Promise<void> {
   const { values, positionals } = parse(args)
@@ -74,14 +96,17 @@ async function run(args: string[]): Promise<void> {
   if (values.version) return print('0.1.0')
   if (values.help || command === 'help') return print(USAGE)
   if (command === 'accounts' && isAccountCommand(action)) return account(values, action, operand)
+  if (command === 'audit' && isAuditCommand(action)) return audit(values, action)
   if (command === 'keys' && isKeyCommand(action)) return keys(values, action, operand)
+  if (command === 'revoke')
+    return withHere(values, (here) => revokeCommand(here, [action, operand], values, print))
   switch (`${command} ${action}`.trim()) {
     case 'serve':
       return serve(values)
     case 'mcp':
       return mcp(values)
     case 'accounts add':
-      return withStore(values, async (store) => {
+      return withNewStore(values, async (store) => {
         const email = need(operand, 'accounts add EMAIL')
         const password = await readPassword(`Password for ${email}: `)
         const name = values.name ?? email.split('@')[0] ?? email
@@ -105,18 +130,17 @@ async function run(args: string[]): Promise<void> {
         )
         print(`The password of ${email} is set.`)
       })
-    case 'audit show':
-      return withStore(values, (store) => showAudit(store, values))
-    case 'audit verify':
-      return withStore(values, verifyAudit)
     case 'deliveries':
       return withStore(values, (store) => showDeliveries(store, values, print))
     case 'deliveries replay':
       return withStore(values, (store) =>
         replayDeliveries(store, operand, values['all-dead'] === true, print),
       )
+    case 'sessions':
+      wholeNumber(values.limit)
+      return withHere(values, (here) => showSessions(here, values, print))
     case 'guards':
-      return showGuards(values)
+      return withHere(values, (here) => showGuards(here, values.json === true, print))
     default:
       throw new UsageError(
         command ? `There is no command "${`${command} ${action}`.trim()}".` : 'Name a command.',
@@ -126,15 +150,27 @@ async function run(args: string[]): Promise<void> {
 
 function account(values: Options, action: AccountCommand, operand: string | undefined) {
   const who = action === 'review' ? '' : need(operand, `accounts ${action} EMAIL`)
-  const given = { who, reason: values.reason, actor: actor() }
+  const given = { who, reason: values.reason, json: values.json === true, actor: actor() }
   return withStore(values, async (store) => print(await accountCommand(action, store, given)))
+}
+
+function audit(values: Options, action: AuditCommand) {
+  wholeNumber(values.limit)
+  const work = (store?: Store) =>
+    auditCommand(
+      action,
+      async () => store as Store,
+      values,
+      (line) => print(line),
+    )
+  // A file is verified without any data.
+  return action === 'verify' && values.file !== undefined ? work() : withStore(values, work)
 }
 
 function keys(values: Options, action: KeyCommand, operand: string | undefined) {
   const kid = action === 'drop' ? need(operand, 'keys drop KID') : ''
-  return withStore(values, async (store, seal) =>
-    print(await keyCommand(action, { store, seal }, kid, actor())),
-  )
+  const open = action === 'drop' ? withStore : withNewStore
+  return open(values, async (store, seal) => print(await keyCommand(action, { store, seal }, kid, actor())))
 }
 
 function parse(args: string[]): { values: Options; positionals: string[] } {
@@ -173,11 +209,13 @@ function mcp(values: Options) {
   serveTools({ url, accessToken: process.env.RESCIND_ACCESS_TOKEN })
 }
 
-async function withStore(
-  values: Options,
-  work: (store: Store, seal: Awaited<ReturnType<typeof openData>>['seal']) => Promise<void>,
-) {
-  const { store, seal } = await openData(configFrom(values), { exclusive: false })
+type Work = (store: Store, seal: Awaited<ReturnType<typeof openData>>['seal']) => Promise<void>
+
+/** The same, where there may be no data yet. */
+const withNewStore = (values: Options, work: Work) => withStore(values, work, false)
+
+async function withStore(values: Options, work: Work, existing = true) {
+  const { store, seal } = await openData(configFrom(values), { exclusive: false, existing })
   try {
     await work(store, seal)
   } finally {
@@ -185,76 +223,13 @@ async function withStore(
   }
 }
 
-async function* auditPages(
-  store: Store,
-  filter: Omit<AuditFilter, 'limit' | 'after'>,
-): AsyncGenerator<AuditRecord> {
-  for (let after = 0; ; ) {
-    const page = await store.read({ kind: 'audit', filter: { ...filter, after, limit: 1_000 } })
-    yield* page
-    const last = page.at(-1)
-    if (!last) return
-    after = last.n
-  }
-}
-
-/** Asks the authority that runs on this machine, with a token that only who can open its keys can make. */
-async function showGuards(values: Options) {
+function withHere(values: Options, work: (here: Here) => Promise<void>) {
   const config = configFrom(values)
-  await withStore(values, async (store, seal) => {
-    const ring = await openKeyRing(store, seal, Date.now())
-    const token = await signAdminToken(ring, config.issuer, actor(), Date.now())
-    const host = ['0.0.0.0', '::'].includes(config.host) ? 'localhost' : config.host
-    const url = `http://${host.includes(':') ? `[${host}]` : host}:${config.port}/v1/admin/guards`
-    const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } }).catch(
-      () => undefined,
-    )
-    if (response?.status !== 200) {
-      const what = response ? `answers ${response.status}` : 'does not answer'
-      throw new RescindError(
-        'UNAVAILABLE',
-        `The authority at ${url} ${what}. Is it running with this configuration?`,
-      )
-    }
-    const { seq, guards } = (await response.json()) as { seq: number; guards: GuardState[] }
-    if (values.json) return print(JSON.stringify({ seq, guards }))
-    print(`The newest revocation is ${seq}; ${guards.length} guards are connected.`)
-    for (const { guard, resources, address, agent, since, acknowledged, behind, silentFor } of guards) {
-      const lag = behind === 0 ? 'up to date' : `${behind} behind`
-      print(
-        [
-          guard,
-          resources.join(' '),
-          address,
-          agent,
-          `since ${iso(since)}`,
-          `at ${acknowledged}`,
-          lag,
-          `heard ${silentFor} ms ago`,
-        ].join('\t'),
-      )
-    }
-  })
+  return withStore(values, (store, seal) => work({ config, store, seal, actor: actor() }))
 }
 
-async function showAudit(store: Store, { event, sub, sid, limit = '1000000000' }: Options) {
+function wholeNumber(limit = '0') {
   if (!/^\d{1,10}$/.test(limit)) throw new UsageError(`--limit is "${limit}"; allowed: a whole number.`)
-  let left = Number(limit)
-  for await (const record of auditPages(store, { event, sub, sid })) {
-    if (left-- <= 0) return
-    print(JSON.stringify({ ...record, at: iso(record.at) }))
-  }
-}
-
-async function verifyAudit(store: Store) {
-  const records: AuditRecord[] = []
-  for await (const record of auditPages(store, {})) records.push(record)
-  const report = verifyChain(records)
-  if (!report.whole)
-    throw new RescindError('INTERNAL', `The audit chain is broken at ${report.brokenAt}: ${report.problem}.`)
-  print(
-    `The audit chain is whole: ${report.records} records, the last one ${records.at(-1)?.hash || CHAIN_START || '(none)'}.`,
-  )
 }
 
 function need(operand: string | undefined, usage: string): string {
@@ -267,12 +242,9 @@ function actor(): string {
   return `cli:${userInfo().username}`
 }
 
-function iso(at: number): string {
-  return new Date(at).toISOString()
-}
-
-function print(line: string) {
-  process.stdout.write(`${line}\n`)
+/** Who has much to print waits for the reader. */
+async function print(line: string) {
+  if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
 }
 
 // What we write is for this user only. A reader that has seen enough (`| head`) is no fault of ours.
@@ -283,9 +255,10 @@ try {
   await run(process.argv.slice(2))
 } catch (error) {
   const wrong = error instanceof UsageError || error instanceof ConfigError
-  process.stderr.write(`${(error as Error).message}\n`)
+  const failure = startFailure(error)
+  process.stderr.write(`${failure ?? (error as Error).message}\n`)
   if (error instanceof UsageError) process.stderr.write(`\n${USAGE}\n`)
-  else if (!wrong && !(error instanceof RescindError) && !(error instanceof StoreUnavailable)) {
+  else if (!wrong && !failure && !(error instanceof RescindError) && !(error instanceof StoreUnavailable)) {
     process.stderr.write(`${(error as Error).stack}\n`)
   }
   process.exitCode = wrong ? 2 : 1

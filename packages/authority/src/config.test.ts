@@ -89,6 +89,33 @@ describe('the configuration', () => {
     assert.match(refusal({ config: fileWith({ mail: { smtp, from: 'a@b.example' } }) }), /smtps:\/\/user/)
   })
 
+  it('tells identity providers apart, and each can prove who it is', () => {
+    const secret = 'hunter2-hunter2-hunter2'
+    const idp = { client_id: 'idp', client_secret: secret }
+    const keys = [{ kty: 'OKP', crv: 'Ed25519', x: 'x', d: 'hunter2' }]
+    const clients = [{ client_id: 'idp', redirect_uris: ['https://app.example/'] }]
+    const cases: [Record<string, unknown>, RegExp][] = [
+      [
+        { identityProviders: [{ client_id: 'idp' }] },
+        /an entry with a `client_secret`, `jwks` or `jwks_uri`/,
+      ],
+      [{ identityProviders: [idp, idp] }, /`client_id` idp is given in two places/],
+      [{ identityProviders: [idp], clients }, /`client_id` idp is given in two places/],
+      [{ identityProviders: [idp, { ...idp, client_id: 'b', issuer: 'idp' }] }, /has idp twice/],
+      [{ identityProviders: [{ client_id: 'a', jwks: { keys } }] }, /a public key/],
+      [
+        { identityProviders: [{ ...idp, jwks: { keys: [{ kty: 'EC' }] }, jwks_uri: 'https://a.example' }] },
+        /not both/,
+      ],
+      [{ identityProviders: [{ client_id: 'a', jwks_uri: 'http://idp.example/keys' }] }, /an https URL/],
+    ]
+    for (const [content, message] of cases) {
+      const refused = refusal({ config: fileWith(content) })
+      assert.match(refused, message)
+      assert.doesNotMatch(refused, /hunter2/)
+    }
+  })
+
   it('says which file is missing or broken', () => {
     assert.match(refusal({ config: '/nowhere/rescind.json' }), /\/nowhere\/rescind\.json does not exist/)
     assert.match(refusal({ config: fileWith('{') }), /is not valid JSON/)

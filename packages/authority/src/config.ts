@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { DEFAULT_POLICY, type Lifetimes, MAX_ACCESS_TOKEN_TTL, type Policy } from './domain/policy.ts'
 import { mailSettings, webhookSettings } from './notify/settings.ts'
+import { ambiguousName, identityProviderSettings } from './oauth/identity-provider-settings.ts'
 
 const seconds = (text: string, fallback: number, max = 10 * 365 * 86_400) =>
   z.number().int(text).min(1, text).max(max, text).default(fallback)
@@ -70,6 +71,8 @@ const schema = z.strictObject({
       maxPerAccount: z.number().int().min(1).max(1000).default(DEFAULT_POLICY.maxSessions),
     })
     .prefault({}),
+  /** How long audit records are kept, in days. */
+  audit: z.strictObject({ keepDays: z.number().int().min(30).max(36_500).default(400) }).prefault({}),
   revocation: z.strictObject({ cascade: z.enum(['token', 'session']).default('token') }).prefault({}),
   /** Rules about what is suspicious; each can be switched off with `false`. */
   suspicion: z
@@ -92,10 +95,17 @@ const schema = z.strictObject({
   metrics: z
     .strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.number().int().min(0).max(65_535) })
     .optional(),
+  /** The e-mails of the accounts that may administer this authority over HTTP. */
+  admins: z
+    .array(z.string().regex(/^[^\s@]{1,64}@[^\s@]{1,189}$/, 'an e-mail address'))
+    .max(100)
+    .default([]),
   registration: z.strictObject({ open: z.boolean().default(true) }).prefault({}),
   /** Who is told of what happened, and how people get mail about it. */
   webhooks: z.array(webhookSettings).max(50).default([]),
   mail: mailSettings.optional(),
+  /** Who else may log people out. */
+  identityProviders: z.array(identityProviderSettings).max(100).default([]),
   clients: z.array(clientSchema).max(1000).default([]),
   resources: z.array(resourceSchema).max(1000).default([]),
 })
@@ -180,6 +190,8 @@ function check(given: Map<string, Source>): Config {
       `\`issuer\` is ${issuer}; allowed: https, or http on localhost. Tokens must not travel in clear.`,
     )
   }
+  if (config.clients.some((one) => one.client_id === 'rescind-cli'))
+    throw new ConfigError('`clients` has rescind-cli; that is the command line’s own id.')
   for (const { resource, scopes, client_id, client_secret } of config.resources) {
     const own = resource === `${issuer}/v1` || resource.startsWith(`${issuer}/v1/`)
     if (own || Object.keys(scopes).some((scope) => scope.startsWith('rescind:')))
@@ -192,6 +204,16 @@ function check(given: Map<string, Source>): Config {
     if (client_id !== undefined && other)
       throw new ConfigError(`\`resources\` has two secrets for the client_id ${client_id}; allowed: one.`)
   }
+  const ids = [...config.clients, ...config.identityProviders].map(({ client_id }) => client_id)
+  const guards = new Set(config.resources.flatMap(({ client_id }) => client_id ?? []))
+  const taken = ids.find((id, index) => guards.has(id) || ids.indexOf(id) !== index)
+  if (taken !== undefined)
+    throw new ConfigError(`The \`client_id\` ${taken} is given in two places; allowed: one.`)
+  const ambiguous = ambiguousName(config.identityProviders)
+  if (ambiguous !== undefined)
+    throw new ConfigError(
+      `\`identityProviders\` has ${ambiguous} twice; allowed: names of one provider each.`,
+    )
   return { ...config, issuer, policy: policyOf(config) }
 }
 
@@ -221,7 +243,7 @@ function ownLifetimes({
   }
 }
 
-const SECRET_SETTINGS = /secret|masterKey|^mail\b|^webhooks/i
+const SECRET_SETTINGS = /secret|masterKey|^mail\b|^webhooks|^identityProviders/i
 
 function explain(issue: z.core.$ZodIssue, given: Map<string, Source>): string {
   const path = issue.path.map(String)

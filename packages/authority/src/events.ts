@@ -4,6 +4,7 @@ import { authenticate, authenticationFailed } from './authenticate.ts'
 import type { Authority, Events } from './authority.ts'
 import type { Ended } from './domain/ending.ts'
 import { holdsAnything, type Session } from './domain/session.ts'
+import { endedPageUrl } from './ended-code.ts'
 import { RescindError } from './errors.ts'
 
 /*
@@ -120,14 +121,20 @@ export function createEvents(authority: Authority): Events {
       const last = { reason, at: new Date(at).toISOString(), current: true }
       if (revocation.what === 'cut_off') {
         for (const stream of streams.all())
-          if (view.cutOff(stream.claims)) streams.end(stream, 'session-ended', last, seq)
+          if (view.cutOff(stream.claims))
+            streams.end(
+              stream,
+              'session-ended',
+              { ...last, page: endedPageUrl(authority, stream.claims.sid) },
+              seq,
+            )
         return
       }
       const { what, sub, sid, jti } = revocation
       for (const stream of streams.of(sub)) {
         const { claims } = stream
         if (claims.sid === sid && (jti ?? claims.jti) === claims.jti)
-          streams.end(stream, 'session-ended', { sid, ...last }, seq)
+          streams.end(stream, 'session-ended', { sid, ...last, ...pageOf(authority, what, sid) }, seq)
       }
       if (what === 'session') tellOthers(authority, streams, revocation).catch(warn)
     },
@@ -136,6 +143,11 @@ export function createEvents(authority: Authority): Events {
       for (const { res } of streams.all()) res.end()
     },
   }
+}
+
+/** Where the person is told why; a session that goes on has no such page. */
+function pageOf(authority: Authority, what: Ended['what'], sid: string) {
+  return what === 'session' ? { page: endedPageUrl(authority, sid) } : {}
 }
 
 function facts({ sid, clientId, reason, at }: Pick<Ended, 'sid' | 'clientId' | 'reason' | 'at'>) {

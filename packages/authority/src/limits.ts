@@ -34,6 +34,8 @@ export type Limits = {
   badToken: Budget
   /** Clients of one address that could not prove who they are; one that can is served whatever others try. */
   badClient: Budget
+  /** Accounts that one identity provider asks about. */
+  globalRevocation: Budget
   /** Authorization requests from one address: each leaves a record for a while. */
   authorization: Budget
   /** Client registrations from one address. */
@@ -115,6 +117,7 @@ export function createLimits(now: () => number): Limits {
     badRevocation: byNetwork(createBudget(60, 1_000, now)),
     badToken: byNetwork(createBudget(600, 100, now)),
     badClient: byNetwork(createBudget(60, 1_000, now)),
+    globalRevocation: createBudget(300, 100, now),
     authorization: byNetwork(createBudget(600, 500, now)),
     registration: byNetwork(createBudget(20, 30_000, now)),
     flows: byNetwork(createBudget(60, 2_000, now)),

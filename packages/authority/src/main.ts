@@ -1,15 +1,18 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { resolve as absolute, join } from 'node:path'
 import { TokenInvalid } from '@rescind/guard/claims'
 import { createVerifier } from '@rescind/guard/verify'
 import { createRevocationView } from '@rescind/guard/view'
 import { destination, type Logger, pino } from 'pino'
+import { ADMIN_SCOPE, adminResource } from './administrators.ts'
+import { startAuditRetention } from './audit-retention.ts'
 import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
 import { longestToken } from './domain/policy.ts'
 import type { LoggedRevocation, LogPosition } from './domain/revocation.ts'
+import { RescindError } from './errors.ts'
 import { createEvents } from './events.ts'
 import { createFailures } from './failures.ts'
 import { createCutOffMarks } from './feed/cut-off-marks.ts'
@@ -26,12 +29,14 @@ import { createLimits } from './limits.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
 import { startNotices } from './notify/notices.ts'
+import { checkClients } from './oauth/check-clients.ts'
 import { createOrigins, loadOrigins } from './oauth/cors.ts'
 import { mountProvider } from './oauth/provider.ts'
+import { OWN_PAGES, PAGES_CLIENT } from './oauth/signed-in.ts'
 import type { Locate } from './places.ts'
 import { createListener } from './server.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
-import type { Store } from './store/store.ts'
+import { type Store, StoreUnavailable } from './store/store.ts'
 import { startTimeOuts } from './time-outs.ts'
 
 export type RunningAuthority = { authority: Authority; url: string; close(): Promise<void> }
@@ -40,16 +45,37 @@ const SWEEP = 10_000
 /** A request that is not sent whole by then is cut off; looked at every two seconds. */
 const SERVER_LIMITS = { requestTimeout: 30_000, headersTimeout: 10_000, connectionsCheckingInterval: 2_000 }
 
-/** Opens the store of a data directory, and the key that its contents are sealed under. */
-export async function openData(config: Config, options: { exclusive: boolean }) {
-  mkdirSync(config.data, { recursive: true, mode: 0o700 })
-  const seal = createSeal(masterKey(config.masterKey, join(config.data, 'master.key')))
+/**
+ * Opens the store of a data directory, and the key that its contents are sealed under.
+ * @param options.existing do not make one that is not there
+ * @throws RescindError NOT_FOUND; StoreUnavailable when it can't be made, read or written
+ */
+export async function openData(config: Config, options: { exclusive: boolean; existing?: boolean }) {
   const path = join(config.data, 'rescind.db')
+  if (options.existing && !existsSync(path)) {
+    throw new RescindError(
+      'NOT_FOUND',
+      `There is no data in ${absolute(config.data)}. Name where it is with --data or --config.`,
+    )
+  }
+  const seal = openSeal(config)
   const store = await openSqliteStore({ path, policy: config.policy, exclusive: options.exclusive })
   return { store, seal }
 }
 
-/** Adds what every authority has: its own MCP endpoint as a resource, and a client for agents. */
+function openSeal({ data, masterKey: configured }: Config): Seal {
+  try {
+    mkdirSync(data, { recursive: true, mode: 0o700 })
+    return createSeal(masterKey(configured, join(data, 'master.key')))
+  } catch (error) {
+    // What the system says; a key that is no key says so itself.
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (syscall === undefined) throw error
+    throw new StoreUnavailable(`the data directory ${absolute(data)} can’t be made or written (${code})`)
+  }
+}
+
+/** Adds what every authority has: a client for agents, and as resources its MCP endpoint and its administration. */
 function withBuiltIns(config: Config): Config {
   const { issuer } = config
   const scopes = { 'account:read': 'See whose session this is' }
@@ -60,10 +86,25 @@ function withBuiltIns(config: Config): Config {
     token_endpoint_auth_method: 'none',
     firstParty: false,
   }
+  const mcp = { resource: `${issuer}/mcp`, name: `${config.name} MCP`, scopes }
+  const administration = {
+    resource: adminResource(issuer),
+    name: `${config.name} administration`,
+    scopes: { [ADMIN_SCOPE]: 'End anybody’s sessions, and change any account' },
+  }
+  const pages: Config['clients'][number] = {
+    client_id: PAGES_CLIENT,
+    client_name: config.name,
+    redirect_uris: OWN_PAGES.map((path) => issuer + path),
+    response_types: ['none'],
+    grant_types: [],
+    token_endpoint_auth_method: 'none',
+    firstParty: true,
+  }
   return {
     ...config,
-    clients: [agent, ...config.clients],
-    resources: [...config.resources, { resource: `${issuer}/mcp`, name: `${config.name} MCP`, scopes }],
+    clients: [agent, pages, ...config.clients],
+    resources: [...config.resources, mcp, ...(config.admins.length > 0 ? [administration] : [])],
   }
 }
 
@@ -72,7 +113,7 @@ function withBuiltIns(config: Config): Config {
  * @param options.now the time in ms; for tests that move the clock
  * @param options.hooks rules of the deployment's own about what is suspicious
  * @param options.locate says where an IP address is; it is waited for 200 ms at most
- * @throws StoreUnavailable, or the system's error when the port is taken; nothing is left running
+ * @throws StoreUnavailable, ConfigError (a client that can't be used), or the system's error when the port is taken; nothing is left running
  */
 export async function startAuthority(
   given: Config,
@@ -99,6 +140,7 @@ async function startOn(
   const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
   const metrics = createMetrics(() => authority.feed.guards().length)
   const { authority, rotate } = await assemble(config, store, seal, now, log, metrics)
+  await checkClients(authority)
   authority.hooks = options.hooks ?? {}
   const { view, feed, indexes } = authority
   authority.locate = options.locate
@@ -113,14 +155,14 @@ async function startOn(
     for (const one of page) apply(authority, one, await placeBefore(store, one))
   }
   const timeOuts = startTimeOuts(authority)
+  const retention = startAuditRetention(authority)
   store.onOutsideChange(() => rotate())
   await loadOrigins(authority)
   authority.notices = await startNotices(authority, metrics)
-  const server = await listen(authority).catch(async (error: unknown) => {
+  const { server, operators } = await openPorts(authority, metrics).catch(async (error: unknown) => {
     await authority.notices.stop()
     throw error
   })
-  const operators = config.metrics && (await serveMetrics(metrics, config.metrics))
   const sweeper = setInterval(() => view.bits.retire(indexes.firstList), SWEEP)
   sweeper.unref()
   const { port } = server.address() as AddressInfo
@@ -131,6 +173,7 @@ async function startOn(
     async close() {
       clearInterval(sweeper)
       timeOuts.stop()
+      retention.stop()
       authority.cutOffMarks.close()
       authority.events.close()
       authority.lastSeen.close()
@@ -208,6 +251,18 @@ function verifierOf(issuer: string, now: () => number, keys: () => Map<string, C
   })
 }
 
+/** All of them or none. */
+async function openPorts(authority: Authority, metrics: Metrics) {
+  const { config } = authority
+  const operators = config.metrics && (await serveMetrics(metrics, config.metrics))
+  try {
+    return { operators, server: await listen(authority) }
+  } catch (error) {
+    operators?.close()
+    throw error
+  }
+}
+
 async function listen(authority: Authority): Promise<Server> {
   const { config, listener } = authority
   const server = createServer(SERVER_LIMITS, listener)
@@ -238,5 +293,5 @@ async function placeBefore(store: Store, { what, seq }: LoggedRevocation): Promi
 function apply({ view, cutOffMarks }: Authority, revocation: LoggedRevocation, before: LogPosition) {
   const record = toRecord(revocation)
   if (record) view.apply(record)
-  if (revocation.what === 'cut_off') cutOffMarks.order(revocation.seq, before)
+  if (revocation.what === 'cut_off') cutOffMarks.order(revocation, before)
 }

@@ -1,8 +1,7 @@
-import type { AccessTokenClaims } from '@rescind/guard/claims'
 import { z } from 'zod'
 import type { Authority } from './authority.ts'
 import type { Device } from './domain/device.ts'
-import { iso, lastSeenOf, notFound, revokedBy, sessionsOf } from './own-sessions.ts'
+import { type Holder, iso, lastSeenOf, notFound, revokedBy, sessionsOf } from './own-sessions.ts'
 import { plain } from './plain.ts'
 import { type Revoked, revoke } from './revoke.ts'
 
@@ -30,25 +29,28 @@ export type ListedDevice = Pick<Device, 'id' | 'name' | 'kind' | 'browser' | 'os
   lastSeen: string
 }
 
-/** The account's devices, the one that was seen last first; at most 200. */
+/**
+ * The account's devices, the one that was seen last first; at most 200.
+ * @param here the session that asks, or the device that it is asked from
+ */
 export async function listDevices(
   authority: Authority,
-  claims: AccessTokenClaims,
+  sub: string,
+  here: { sid?: string; device?: string },
 ): Promise<{ devices: ListedDevice[] }> {
-  const { sub, sid } = claims
   const [sessions, devices] = await Promise.all([
     sessionsOf(authority, sub),
     authority.store.read({ kind: 'devices', sub }),
   ])
-  const own = sessions.find((one) => one.sid === sid)?.device
+  const own = here.device ?? sessions.find((one) => one.sid === here.sid)?.device
   const listed = devices.map(({ id, name, kind, browser, os, firstSeen, lastSeen, address, place }) => {
-    const here = sessions.filter(({ device }) => device === id)
+    const on = sessions.filter(({ device }) => device === id)
     return {
       ...{ id, name, kind, ...(browser ? { browser } : {}), ...(os ? { os } : {}) },
       current: id === own,
-      sessions: here.filter(({ ended }) => !ended).length,
+      sessions: on.filter(({ ended }) => !ended).length,
       firstSeen: iso(firstSeen),
-      lastSeen: iso(Math.max(lastSeen, ...here.map(lastSeenOf))),
+      lastSeen: iso(Math.max(lastSeen, ...on.map(lastSeenOf))),
       ...{ address, place },
     }
   })
@@ -57,21 +59,23 @@ export async function listDevices(
 
 /**
  * Ends every session on a device of the account, in every client.
+ * @param here the session that asks, or the device that it is asked from
  * @throws RescindError NOT_FOUND, UNAVAILABLE
  */
 export async function removeDevice(
   authority: Authority,
-  { sub, sid }: AccessTokenClaims,
+  sub: string,
   device: string,
+  here: { sid?: string; device?: string },
   address: string,
 ): Promise<Revoked> {
   const { store } = authority
-  const [devices, current] = await Promise.all([
+  const [devices, asking] = await Promise.all([
     store.read({ kind: 'devices', sub }),
-    store.read({ kind: 'session', sid }),
+    here.sid === undefined ? undefined : store.read({ kind: 'session', sid: here.sid }),
   ])
   if (!devices.some(({ id }) => id === device)) throw notFound()
-  const reason = current?.device === device ? 'user_logout' : 'device_removed'
+  const reason = (here.device ?? asking?.device) === device ? 'user_logout' : 'device_removed'
   const by = { kind: 'account' as const, sub, device }
   return revokedBy(await revoke(authority, by, `account:${sub}`, address, { reason }))
 }
@@ -82,13 +86,14 @@ export async function removeDevice(
  */
 export async function renameDevice(
   { store, now }: Authority,
-  { sub, sid, clientId }: AccessTokenClaims,
+  { sub, sid, clientId }: Holder & { clientId?: string },
   id: string,
   name: string,
   address: string,
 ): Promise<{ id: string; name: string }> {
   const at = now()
-  const who = { at, actor: `account:${sub}`, sub, sid, clientId, address }
+  const from = { ...(sid === undefined ? {} : { sid }), ...(clientId === undefined ? {} : { clientId }) }
+  const who = { at, actor: `account:${sub}`, sub, ...from, address }
   const audit = { event: 'device.renamed' as const, ...who, detail: name }
   const outcome = await store.transact({ kind: 'rename-device', sub, id, name, audit })
   if (outcome.kind !== 'written') throw notFound()

@@ -27,11 +27,14 @@ const OPERATIONS: Record<string, (asked: Asked) => Promise<void>> = {
   'GET sessions': async ({ authority, res, claims }) =>
     sendJson(res, 200, await listSessions(authority, claims)),
   'GET devices': async ({ authority, res, claims }) =>
-    sendJson(res, 200, await listDevices(authority, claims)),
+    sendJson(res, 200, await listDevices(authority, claims.sub, claims)),
   'DELETE sessions/': async (asked) =>
     answer(asked, await endOne(asked.authority, asked.claims, asked.id, asked.address)),
   'DELETE devices/': async (asked) =>
-    answer(asked, await removeDevice(asked.authority, asked.claims, asked.id, asked.address)),
+    answer(
+      asked,
+      await removeDevice(asked.authority, asked.claims.sub, asked.id, asked.claims, asked.address),
+    ),
   'PATCH devices/': async ({ authority, req, res, claims, id, address }) => {
     const { name } = validate(renameInput, await readJson(req))
     sendJson(res, 200, await renameDevice(authority, claims, id, name, address))

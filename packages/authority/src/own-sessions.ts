@@ -15,6 +15,9 @@ import type { RevokeOutcome } from './store/store.ts'
 const KEPT = 30 * 24 * 60 * 60_000
 const MOST = 200
 
+/** Whose sessions, and which of them asks, if one does. */
+export type Holder = { sub: string; sid?: string }
+
 /** Times are ISO 8601. */
 export type ListedSession = {
   sid: string
@@ -35,9 +38,8 @@ export type ListedSession = {
 /** The account's sessions, live ones first, then those that ended in the last 30 days; 200 in all. */
 export async function listSessions(
   authority: Authority,
-  claims: AccessTokenClaims,
+  { sub, sid: own }: Holder,
 ): Promise<{ sessions: ListedSession[] }> {
-  const { sub, sid: own } = claims
   const [sessions, devices] = await Promise.all([
     sessionsOf(authority, sub),
     authority.store.read({ kind: 'devices', sub }),
@@ -88,12 +90,7 @@ export function iso(ms: number): string {
  * Ends one session of the account. Another account's is as good as unknown.
  * @throws RescindError NOT_FOUND, UNAVAILABLE
  */
-export async function endOne(
-  authority: Authority,
-  { sub, sid: own }: AccessTokenClaims,
-  sid: string,
-  address: string,
-) {
+export async function endOne(authority: Authority, { sub, sid: own }: Holder, sid: string, address: string) {
   const reason = sid === own ? 'user_logout' : 'device_removed'
   return found(await revoke(authority, { kind: 'session', sid, sub }, `account:${sub}`, address, { reason }))
 }
@@ -110,6 +107,25 @@ export async function endOthers(
   const current = await authority.store.read({ kind: 'session', sid })
   const account = { sub, validAfter: authority.now(), validBrowser: current?.browser }
   const by = { kind: 'account' as const, sub, except: sid }
+  return revokedBy(
+    await revoke(authority, by, `account:${sub}`, address, { reason: 'device_removed', account }),
+  )
+}
+
+/**
+ * Ends every session of the account that is not on this device, and calls off what its other browsers are signed in to.
+ * @param here the device, and the sign-in of the browser on it
+ * @throws RescindError UNAVAILABLE
+ */
+export async function endElsewhere(
+  authority: Authority,
+  sub: string,
+  here: { device?: string; browser: string },
+  address: string,
+): Promise<Revoked> {
+  const account = { sub, validAfter: authority.now(), validBrowser: here.browser }
+  const stays = here.device === undefined ? {} : { exceptDevice: here.device }
+  const by = { kind: 'account' as const, sub, ...stays }
   return revokedBy(
     await revoke(authority, by, `account:${sub}`, address, { reason: 'device_removed', account }),
   )

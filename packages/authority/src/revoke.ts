@@ -67,14 +67,14 @@ export type RevokeOptions = Partial<Pick<RevocationRequest, 'reason' | 'words'>>
 
 /** Hands a revocation to the store, which decides and commits it. Every edge that ends something calls this. */
 export function revoke(
-  authority: Authority,
+  { store, now }: Pick<Authority, 'store' | 'now'>,
   by: RevocationRequest['by'],
   actor: string,
-  address: string,
+  address: string | undefined,
   { reason = 'user_logout', words, ...rest }: RevokeOptions = {},
 ): Promise<RevokeOutcome> {
   const request = { by, reason, actor, ...(words === undefined ? {} : { words }) }
-  return authority.store.transact({ kind: 'revoke', request, address, at: authority.now(), ...rest })
+  return store.transact({ kind: 'revoke', request, address, at: now(), ...rest })
 }
 
 /**

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { emailEndpoint, passwordEndpoint } from './account-endpoints.ts'
-import { adminGuards } from './admin.ts'
-import { compromiseEndpoint } from './admin-accounts.ts'
+import { adminRoute } from './admin-endpoints.ts'
 import type { Authority, Origins } from './authority.ts'
+import { consoleRoute } from './console/console.ts'
+import { devicesEndpoint, endDeviceEndpoint, othersEndpoint, renameDeviceEndpoint } from './devices-page.ts'
+import { endedNotMeEndpoint, endedPageEndpoint, endedSignInEndpoint } from './ended-page.ts'
 import { RescindError } from './errors.ts'
 import { LIST_TTL } from './feed/status-list.ts'
 import { declaredTooLong, tooLarge } from './http/body.ts'
@@ -13,10 +15,11 @@ import { CODE_PATH } from './mcp/flow.ts'
 import { createMcpEndpoint } from './mcp/http.ts'
 import { OAuthError } from './oauth/client-auth.ts'
 import { cors } from './oauth/cors.ts'
+import { createGlobalTokenRevocation } from './oauth/global-token-revocation.ts'
 import { interactionEndpoint } from './oauth/interaction.ts'
 import { introspectionEndpoint } from './oauth/introspect.ts'
 import { revocationEndpoint } from './oauth/revoke.ts'
-import { ROUTES } from './oauth/routes.ts'
+import { GLOBAL_TOKEN_REVOCATION, ROUTES } from './oauth/routes.ts'
 import { isLibraryPath, toLibrary } from './oauth/to-library.ts'
 import { userinfoEndpoint } from './oauth/userinfo.ts'
 import { ownRoute } from './own-endpoints.ts'
@@ -26,6 +29,7 @@ import { homePage } from './pages/home.ts'
 import { logo } from './pages/logo.ts'
 import { stylesheet } from './pages/styles.ts'
 import { revokeEndpoint, sessionEndpoint } from './v1.ts'
+import { endedEndpoint } from './why-ended.ts'
 
 type Endpoint = (req: IncomingMessage, res: ServerResponse, url: URL) => Promise<void> | void
 type Route = { methods: string[]; serve: Endpoint }
@@ -47,7 +51,12 @@ export function createListener(authority: Authority): RequestListener {
       throw new RescindError('VALIDATION_ERROR', 'The request target is not valid.')
     if (cors(origins, req, res)) return
     if (url.pathname === '/mcp') refuseForeignOrigin(req, issuer, origins)
-    const route = routes.get(url.pathname) ?? ownRoute(authority, url.pathname)
+    const { pathname } = url
+    const route =
+      routes.get(pathname) ??
+      ownRoute(authority, pathname) ??
+      adminRoute(authority, pathname) ??
+      consoleRoute(authority, pathname)
     if (route) {
       if (!route.methods.includes(req.method ?? '')) return refuseMethod(res, route)
       return route.serve(req, res, url)
@@ -55,8 +64,6 @@ export function createListener(authority: Authority): RequestListener {
     const list = /^\/status-lists\/(\d{1,9})$/.exec(url.pathname)?.[1]
     if (list && /^(GET|HEAD)$/.test(`${req.method}`))
       return sendStatusList(authority, req, res, url, Number(list))
-    const compromised = /^\/v1\/admin\/accounts\/([\w-]{1,64})\/compromise$/.exec(url.pathname)?.[1]
-    if (compromised && req.method === 'POST') return compromiseEndpoint(authority, req, res, compromised)
     const step = /^\/interaction\/([\w-]{1,64})(?:\/(login|consent|cancel))?$/.exec(url.pathname)
     if (step && (req.method === 'GET' ? !step[2] : req.method === 'POST' && step[2])) {
       return interactionEndpoint(authority, req, res, step.slice(1))
@@ -95,15 +102,23 @@ function createRoutes(authority: Authority): Map<string, Route> {
     ['/v1/account/email', post((req, res) => emailEndpoint(authority, req, res))],
     ['/v1/events', { methods: ['GET'], serve: (req, res) => authority.events.endpoint(req, res) }],
     [ROUTES.revocation, post((req, res) => revocationEndpoint(authority, req, res))],
+    [GLOBAL_TOKEN_REVOCATION, post(createGlobalTokenRevocation(authority))],
     [ROUTES.introspection, post((req, res) => introspectionEndpoint(authority, req, res))],
     [
       ROUTES.userinfo,
       { methods: ['GET', 'POST'], serve: (req, res) => userinfoEndpoint(authority, req, res) },
     ],
-    ['/v1/admin/guards', get((req, res) => adminGuards(authority, req, res))],
     ['/forgot', page(forgotEndpoint)],
     ['/reset', page(resetEndpoint)],
     ['/not-me', page(notMeEndpoint)],
+    ['/v1/ended', post((req, res) => endedEndpoint(authority, req, res))],
+    ['/signed-out', get((req, res, url) => endedPageEndpoint(authority, req, res, url))],
+    ['/signed-out/sign-in', get((req, res, url) => endedSignInEndpoint(authority, req, res, url))],
+    ['/signed-out/not-me', post((req, res, url) => endedNotMeEndpoint(authority, req, res, url))],
+    ['/devices', get((req, res, url) => devicesEndpoint(authority, req, res, url))],
+    ['/devices/end', post((req, res, url) => endDeviceEndpoint(authority, req, res, url))],
+    ['/devices/others', page(othersEndpoint)],
+    ['/devices/rename', post((req, res, url) => renameDeviceEndpoint(authority, req, res, url))],
     ['/status-lists', get((_req, res) => sendAggregation(authority, res))],
     ['/feed', get((_req, res) => upgradeRequired(res))],
     ['/mcp', { methods: ['POST', 'GET', 'DELETE'], serve: mcp.endpoint }],
@@ -209,7 +224,7 @@ async function notFound(req: IncomingMessage, res: ServerResponse) {
 }
 
 /** Where people send forms. */
-const FORMS = /^\/(interaction\/|forgot|reset|not-me)/
+const FORMS = /^\/(interaction\/|forgot|reset|not-me|devices\/|signed-out\/|admin\/)/
 
 function wantsPage(req: IncomingMessage): boolean {
   return (req.method === 'GET' || FORMS.test(req.url ?? '')) && /text\/html/.test(req.headers.accept ?? '')

@@ -39,9 +39,13 @@ function fault(issue: z.core.$ZodIssue | undefined): string {
     case 'invalid_type':
       return issue.input === undefined ? 'is missing' : `must be a ${issue.expected}`
     case 'too_small':
-      return 'must not be empty'
+      return Number(issue.minimum) > 1
+        ? `must have at least ${issue.minimum} characters`
+        : 'must not be empty'
     case 'too_big':
       return `may have at most ${issue.maximum} characters`
+    case 'invalid_value':
+      return `must be one of ${issue.values.join(', ')}`
     default:
       return 'is not valid'
   }

@@ -6,7 +6,7 @@ export type IssuedToken = { iat: number; clientId: string }
 /** Longer than any access token lives, in seconds: after that, a cut-off has nothing left to kill. */
 const MATTERS = 3_700
 /** More than administrators ever make within that time; a flood of them is no reason to forget one. */
-const MOST = 10_000
+const MOST = 100_000
 
 export type CutOffs = {
   /** Takes in a cut-off. @throws RangeError when there are too many */
@@ -23,9 +23,14 @@ export function createCutOffs(): CutOffs {
   return {
     add(cutOff) {
       const { clientId, before, at } = cutOff
-      for (const [whose, old] of ofAll) if (old.at / 1000 + MATTERS < at / 1000) ofAll.delete(whose)
+      // In the order in which they came: the oldest are first.
+      for (const [whose, old] of ofAll) {
+        if (old.at / 1000 + MATTERS >= at / 1000) break
+        ofAll.delete(whose)
+      }
       if (before <= (ofAll.get(clientId)?.before ?? -1)) return
       if (ofAll.size >= MOST) throw new RangeError('there are too many cut-offs')
+      ofAll.delete(clientId)
       ofAll.set(clientId, cutOff)
     },
     aliveFrom: (clientId) => Math.max(ofAll.get(undefined)?.before ?? 0, ofAll.get(clientId)?.before ?? 0),

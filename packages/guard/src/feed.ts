@@ -53,23 +53,18 @@ export type FeedOptions = {
  * Follows the authority's revocation feed into a view, for ever: starts from the status lists, reconnects with backoff
  * and jitter, and resumes after the last `seq` up to which it has everything.
  */
-export function followFeed(options: FeedOptions): { close(): void } {
+export function followFeed(options: FeedOptions): { close(): void; seq(): number } {
   const closing = new AbortController()
   // Everything up to here is in the view; unknown at first, and when the log is another one.
-  let has: Position | undefined
+  const place: Place = { has: undefined }
 
   async function connectOnce(heard: () => void): Promise<void> {
-    has ??= await options.load()
+    place.has ??= await options.load()
     closing.signal.throwIfAborted()
-    const place = { has }
-    try {
-      await follow(options, place, closing.signal, heard)
-    } finally {
-      has = place.has
-    }
+    await follow(options, place, closing.signal, heard)
   }
   void keepTrying(connectOnce, closing.signal, options.onError)
-  return { close: () => closing.abort() }
+  return { close: () => closing.abort(), seq: () => place.has?.seq ?? 0 }
 }
 
 type Place = { has: Position | undefined }

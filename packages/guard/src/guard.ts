@@ -44,7 +44,10 @@ export type Guard = {
   connections: Connections
   /** Hears of each session that ends, so that an API can drop what it kept for it. Returns how to stop. */
   on(event: 'session-ended', listener: (ended: SessionEnded) => void): () => void
-  /** For a health check: whether the feed is there, how long ago it was heard (ms), and the newest revocation. */
+  /**
+   * For a health check: whether the feed is there, how long ago it was heard (ms), and the newest revocation up to which
+   * everything for this API is known.
+   */
   state(): { live: boolean; silentFor: number; seq: number }
   close(): void
 }
@@ -132,7 +135,7 @@ export function createGuard(options: GuardOptions): Guard {
     on: (_event, listener) => onEnded(listener),
     state: () => {
       const silentFor = Math.round(feed.silentFor())
-      return { live: silentFor <= settings.maxStaleness, silentFor, seq: view.seq }
+      return { live: silentFor <= settings.maxStaleness, silentFor, seq: feed.seq() }
     },
     close() {
       clearInterval(sweeper)

@@ -47,7 +47,7 @@ export function listen(options: {
     listening: () => silentFor() <= maxStaleness,
     onDropped: options.onKeysDropped,
   })
-  const { close } = followFeed({
+  const { close, seq } = followFeed({
     url: `${issuer.replace(/^http/, 'ws')}/feed`,
     credentials,
     audience,
@@ -79,7 +79,7 @@ export function listen(options: {
       else warnOnce(told)
     },
   })
-  return { ready, close, silentFor, now: time.now, keyFor: keys.find }
+  return { ready, close, seq, silentFor, now: time.now, keyFor: keys.find }
 }
 
 /**

@@ -15,6 +15,7 @@ export type AuditEvent = {
     | 'account.deactivated'
     | 'account.reactivated'
     | 'account.email_restored'
+    | 'account.logged_out'
     | 'account.reset_requested'
     | 'account.reviewed'
     | 'session.opened'
@@ -23,6 +24,7 @@ export type AuditEvent = {
     | 'revocation'
     | 'client.registered'
     | 'client.removed'
+    | 'audit.pruned'
     | 'keys.rotated'
     | 'keys.dropped'
   /** Who did it: an account (`account:…`), a client (`client:…`), the `cli`, or `rescind` itself. */
@@ -42,8 +44,14 @@ export type AuditEvent = {
 /** A link of the chain: `hash` covers the event and the hash before it, so nothing can be changed unseen. */
 export type AuditRecord = AuditEvent & { n: number; hash: string }
 
-/** The hash before the first record. */
-export const CHAIN_START = ''
+/** A place in the chain: the number of a record and its hash. */
+export type Anchor = { n: number; hash: string }
+
+/** The place up to which a chain was cut off, and when, in ms. */
+export type PruningPlace = Anchor & { at: number }
+
+/** The place before the first record. */
+export const CHAIN_START: Anchor = { n: 0, hash: '' }
 
 const FIELDS = [
   'at',
@@ -58,10 +66,28 @@ const FIELDS = [
   'detail',
 ] as const
 
-/** A stored event, if it holds what an event holds and nothing else. */
-export function readEvent(stored: Record<string, unknown>): AuditEvent | undefined {
-  const known: readonly string[] = FIELDS
-  return Object.keys(stored).every((name) => known.includes(name)) ? (stored as AuditEvent) : undefined
+const NUMBERS: readonly string[] = ['at', 'seq']
+const REQUIRED = ['at', 'event', 'actor'] as const
+/** The last moment that a date can be, in ms. */
+export const LAST_MOMENT = 8_640_000_000_000_000
+
+/** A stored event, if its text is exactly what is written of such an event: every byte of it counts. */
+export function readEvent(text: string): AuditEvent | undefined {
+  let stored: unknown
+  try {
+    stored = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof stored !== 'object' || stored === null || JSON.stringify(stored) !== text) return undefined
+  const sound = Object.entries(stored).every(([name, value]) => isField(name, value))
+  return sound && REQUIRED.every((name) => name in stored) ? (stored as AuditEvent) : undefined
+}
+
+function isField(name: string, value: unknown): boolean {
+  if (!(FIELDS as readonly string[]).includes(name)) return false
+  if (!NUMBERS.includes(name)) return typeof value === 'string'
+  return Number.isInteger(value) && Math.abs(value as number) <= LAST_MOMENT
 }
 
 /** The hash of record `n`: SHA-256 over the hash before it and the event's fields in a fixed order. */
@@ -74,30 +100,7 @@ export function chainHash(previous: string, n: number, event: AuditEvent): strin
 }
 
 /** Appends `event` after the record whose number and hash are given. */
-export function link(previous: { n: number; hash: string }, event: AuditEvent): AuditRecord {
+export function link(previous: Anchor, event: AuditEvent): AuditRecord {
   const n = previous.n + 1
   return { ...event, n, hash: chainHash(previous.hash, n, event) }
-}
-
-export type ChainReport =
-  | { whole: true; records: number }
-  | { whole: false; brokenAt: number; problem: string }
-
-/** Checks a chain from its start. A broken link is named by the number of the first record that doesn't fit. */
-export function verifyChain(records: Iterable<AuditRecord>): ChainReport {
-  let previous = { n: 0, hash: CHAIN_START }
-  for (const record of records) {
-    if (record.n !== previous.n + 1) {
-      return { whole: false, brokenAt: previous.n + 1, problem: `record ${previous.n + 1} is missing` }
-    }
-    if (chainHash(previous.hash, record.n, record) !== record.hash) {
-      return {
-        whole: false,
-        brokenAt: record.n,
-        problem: `record ${record.n} or the one before it was changed`,
-      }
-    }
-    previous = record
-  }
-  return { whole: true, records: previous.n }
 }

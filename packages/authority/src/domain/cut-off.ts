@@ -12,6 +12,8 @@ export type CutOff = {
   at: number
   /** What was issued before this, in ms, is dead. */
   before: number
+  /** Tokens dated before this, in s, are dead; absent: before the end of the second that `before` falls in. */
+  second?: number
   /** Only of this client. */
   clientId?: string
   reason: Reason
@@ -24,6 +26,11 @@ export function endedBy(session: Session, cutOffs: readonly CutOff[]): Ending | 
     if (clientId === undefined || clientId === session.clientId) return { seq, at, reason }
   }
   return undefined
+}
+
+/** Whether a cut-off leaves another one nothing to kill: it is of all that the other is of, and not older. */
+export function covers(old: CutOff, { before, clientId }: Pick<CutOff, 'before' | 'clientId'>): boolean {
+  return old.before >= before && (old.clientId === undefined || old.clientId === clientId)
 }
 
 /** The unexpired tokens of a session that cut-offs killed, whether or not the session ended with them. */
@@ -42,6 +49,19 @@ export function tokensCutOff(
 }
 
 /** Tokens say when they were issued in whole seconds: those of the second that a cut-off falls in are dead too. */
-export function cutOffSecond({ before }: { before: number }): number {
-  return Math.ceil(before / 1000)
+export function cutOffSecond({ before, second }: Pick<CutOff, 'before' | 'second'>): number {
+  return second ?? Math.ceil(before / 1000)
+}
+
+/**
+ * The second of a cut-off that follows others within theirs: what was issued between them is dated with the next one.
+ * @returns nothing where its own second does
+ */
+export function laterSecond(cutOffs: readonly CutOff[], what: Pick<CutOff, 'before' | 'clientId'>) {
+  const { before, clientId } = what
+  const overlaps = (one: CutOff) => !one.clientId || !clientId || one.clientId === clientId
+  const same = cutOffs.filter(
+    (one) => overlaps(one) && one.before < before && cutOffSecond(one) * 1000 > before,
+  )
+  return same.length === 0 ? undefined : Math.max(...same.map(cutOffSecond)) + 1
 }

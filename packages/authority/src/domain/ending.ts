@@ -48,7 +48,8 @@ export type PresentedAccess = {
 /** A session as it is after a revocation, where it changes, and the record of it. */
 export type Change = { session?: Session; revocation: Revocation }
 
-type Cause = { reason: Reason; actor: Actor }
+/** Why, and who says so. */
+export type Cause = { reason: Reason; actor: Actor }
 
 /** A guard with a slow clock may still accept a token that has expired for us; such a one is worth revoking. */
 export function expired(token: { exp: number }, now: number): boolean {

@@ -1,5 +1,7 @@
+import { type CutOff, covers, laterSecond } from './cut-off.ts'
 import {
   type Actor,
+  type Cause,
   type Change,
   endSession,
   expired,
@@ -27,8 +29,8 @@ export type RevocationRequest = {
     | { kind: 'ticket'; sid: string; hash: string; clientId?: string }
     /** With `sub`: only if it is this account's; another's is as good as unknown. */
     | { kind: 'session'; sid: string; sub?: string }
-    /** All sessions of an account; only those on one device; all but one. */
-    | { kind: 'account'; sub: string; device?: string; except?: string }
+    /** All sessions of an account; only those on one device; all but one, or but those on a device. */
+    | { kind: 'account'; sub: string; device?: string; except?: string; exceptDevice?: string }
     /** All that was issued before a time (ms), of everybody or of one client. */
     | { kind: 'issued-before'; before: number; clientId?: string }
   reason: Reason
@@ -75,12 +77,14 @@ export function sessionsOf({ by }: RevocationRequest): string[] | { sub: string 
  * writes the log. Pure.
  * @param sessions what the store has for `sessionsOf(request)`
  * @param now the time in ms
+ * @param cutOffs those that were ordered before, of the client or of all clients that a cut-off is of
  */
 export function decideRevocation(
   sessions: Map<string, Session>,
   request: RevocationRequest,
   policy: Policy,
   now: number,
+  cutOffs: readonly CutOff[] = [],
 ): RevocationDecision {
   const { by } = request
   switch (by.kind) {
@@ -106,26 +110,32 @@ export function decideRevocation(
       return session.ended ? { kind: 'already' } : outcome([endSession(session, request, now)], true)
     }
     case 'account': {
-      const meant = (one: Session) => one.sid !== by.except && (by.device ?? one.device) === one.device
+      const stays = (one: Session) =>
+        one.sid === by.except || (by.exceptDevice !== undefined && one.device === by.exceptDevice)
+      const meant = (one: Session) => !stays(one) && (by.device ?? one.device) === one.device
       const live = [...sessions.values()].filter((one) => !one.ended && one.sub === by.sub && meant(one))
       return outcome(
         live.map((one) => endSession(one, request, now)),
-        by.except === undefined,
+        by.except === undefined && by.exceptDevice === undefined,
       )
     }
-    case 'issued-before': {
-      const { before, clientId } = by
-      const { reason, actor } = request
-      // What has not been issued yet can't be called off.
-      const cutOff = { at: now, before: Math.min(before, now + 1), reason, actor }
-      const revocation = {
-        what: 'cut_off' as const,
-        ...cutOff,
-        ...(clientId === undefined ? {} : { clientId }),
-      }
-      return outcome([{ revocation }], true)
-    }
+    case 'issued-before':
+      return decideCutOff(by, request, now, cutOffs)
   }
+}
+
+function decideCutOff(
+  { before, clientId }: { before: number; clientId?: string },
+  { reason, actor }: Cause,
+  now: number,
+  cutOffs: readonly CutOff[],
+): RevocationDecision {
+  // What has not been issued yet can't be called off.
+  const what = { before: Math.min(before, now + 1), ...(clientId === undefined ? {} : { clientId }) }
+  if (cutOffs.some((one) => covers(one, what))) return { kind: 'already' }
+  const second = laterSecond(cutOffs, what)
+  const dated = second === undefined ? what : { ...what, second }
+  return outcome([{ revocation: { what: 'cut_off', at: now, ...dated, reason, actor } }], true)
 }
 
 function outcome(changes: Change[], signedOut: boolean): RevocationDecision {

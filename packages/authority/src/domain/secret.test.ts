@@ -19,6 +19,14 @@ describe('a refresh token', () => {
     assert.deepEqual(parts, { kind: 'refresh_token', sid, generation: 3, hash: hashSecret(token) })
   })
 
+  it('is another one for each of the 256 bits of its secret', () => {
+    const all = Array.from({ length: 256 }, (_, bit) => {
+      const other = secret.map((byte, index) => (index === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte))
+      return refreshToken(sid, 3, other, keys)
+    })
+    assert.equal(new Set([token, ...all]).size, 257)
+  })
+
   it('is refused with any one character changed, cut or added', () => {
     for (let i = 0; i < token.length; i++) {
       const other = token[i] === 'A' ? 'B' : 'A'

@@ -47,6 +47,11 @@ export function newSid(now: number, random: Uint8Array): string {
   return bytes.toString('base64url')
 }
 
+/** When a session id was made, in ms: when the person let the session be opened. */
+export function sidTime(sid: string): number {
+  return Buffer.from(sid, 'base64url').readUIntBE(0, 6)
+}
+
 function seal(prefix: string, body: Buffer, key: Uint8Array): string {
   const tag = createHmac('sha256', key).update(prefix).update(body).digest().subarray(0, TAG_BYTES)
   return prefix + Buffer.concat([body, tag]).toString('base64url')

@@ -51,8 +51,18 @@ function text(bytes: Buffer): string {
   }
 }
 
+const STRINGS = /"(?:[^"\\]|\\.)*"/g
+
+/** How many strings a value has, member names counted: a member that came twice is missing from what was parsed. */
+function strings(value: unknown): number {
+  if (typeof value === 'string') return 1
+  if (typeof value !== 'object' || value === null) return 0
+  const names = Array.isArray(value) ? 0 : Object.keys(value).length
+  return Object.values(value).reduce((sum: number, one) => sum + strings(one), names)
+}
+
 /**
- * Reads a JSON object.
+ * Reads a JSON object; a member given twice is refused (RFC 8259 §4: what it means would be anybody's guess).
  * @throws RescindError UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, VALIDATION_ERROR
  */
 export async function readJson(req: IncomingMessage): Promise<Record<string, unknown>> {
@@ -64,7 +74,11 @@ export async function readJson(req: IncomingMessage): Promise<Record<string, unk
   }
   let value: unknown
   try {
-    value = JSON.parse(text(await readBody(req)))
+    const body = text(await readBody(req))
+    value = JSON.parse(body)
+    if (strings(value) !== (body.match(STRINGS)?.length ?? 0)) {
+      throw new RescindError('VALIDATION_ERROR', 'A member of the JSON is given twice.')
+    }
   } catch (error) {
     if (error instanceof RescindError) throw error
     throw new RescindError('VALIDATION_ERROR', 'The request body is not valid JSON.')

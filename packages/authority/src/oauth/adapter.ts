@@ -41,7 +41,9 @@ export function createAdapter(store: Store, seal: Seal, now: () => number): new 
       const hashed = hashSecret(id)
       const own = currentUnit().overlay.get(`${this.model}:${hashed}`)
       if (own !== undefined) return (own ?? undefined) as AdapterPayload | undefined
-      return this.#open(await readInUnit(store, { kind: 'record', model: this.model, id: hashed }), hashed)
+      const stored = await readInUnit(store, { kind: 'record', model: this.model, id: hashed })
+      if (stored && this.model === 'Client') currentUnit().client = hashed
+      return this.#open(stored, hashed)
     }
 
     async findByUid(uid: string) {

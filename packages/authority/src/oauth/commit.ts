@@ -1,6 +1,7 @@
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { Authority } from '../authority.ts'
 import type { Reason } from '../domain/reason.ts'
+import { sidTime } from '../domain/secret.ts'
 import { addressOf } from '../http/address.ts'
 import { StoreUnavailable } from '../store/store.ts'
 import { completeExchange } from './exchange.ts'
@@ -26,6 +27,7 @@ export async function commitUnit(authority: Authority, ctx: KoaContextWithOIDC, 
       kind: 'write',
       records,
       open,
+      ...(open ? { grantedAt: sidTime(open.sid) } : {}),
       device,
       end,
       audit,
@@ -39,8 +41,22 @@ export async function commitUnit(authority: Authority, ctx: KoaContextWithOIDC, 
 }
 
 function endingsOf(authority: Authority, ctx: KoaContextWithOIDC, { ends }: Unit, address: string) {
+  const removed = removedClient(ctx)
+  if (removed)
+    return {
+      sids: [],
+      clientId: removed,
+      reason: 'app_uninstall' as const,
+      actor: `client:${removed}`,
+      address,
+    }
   if (ends.size === 0) return undefined
   return { sids: [...ends], reason: reasonFor(ctx, authority), actor: 'rescind', address }
+}
+
+/** A client that deletes its registration (RFC 7592 §2.3): all that it holds ends with it. */
+function removedClient({ oidc, status }: KoaContextWithOIDC): string | undefined {
+  return oidc?.route === 'client_delete' && status === 204 ? oidc.entities.Client?.clientId : undefined
 }
 
 /**
@@ -95,6 +111,7 @@ const CONFLICTS: Record<string, { error: string; error_description: string }> = 
     error: 'invalid_grant',
     error_description: 'the sign-in that the code came from was called off; sign in again',
   },
+  Client: { error: 'invalid_client', error_description: 'the client was removed' },
   CutOff: {
     error: 'invalid_grant',
     error_description: 'everything issued before now was called off; sign in again',
@@ -124,5 +141,5 @@ function auditClients(authority: Authority, ctx: KoaContextWithOIDC, unit: Unit,
   const event = { at: authority.now(), actor: `client:${clientId}`, clientId, address }
   if (route === 'registration' && ctx.status === 201)
     unit.audit.push({ event: 'client.registered', ...event })
-  if (route === 'client_delete' && ctx.status === 204) unit.audit.push({ event: 'client.removed', ...event })
+  if (removedClient(ctx)) unit.audit.push({ event: 'client.removed', ...event })
 }

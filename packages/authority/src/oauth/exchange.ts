@@ -79,6 +79,8 @@ export function completeExchange(
   if (!session) return
   // Whoever logged out at the authority meanwhile must not be left with a session that opens afterwards.
   if (session.browser) unit.records.push({ op: 'need', model: 'Session', id: '', uid: session.browser })
+  // Nor with one of a client that has removed itself.
+  if (unit.client) unit.records.push({ op: 'need', model: 'Client', id: unit.client })
   const { secrets } = authority.ring()
   const ticket = logoutTicket(session.sid, randomBytes(32), secrets)
   session.ticketHash = hashSecret(ticket)

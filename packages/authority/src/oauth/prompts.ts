@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { KoaContextWithOIDC } from 'oidc-provider'
+import { administers, adminResource } from '../administrators.ts'
 import type { Authority } from '../authority.ts'
 import type { Session } from '../domain/session.ts'
 import { PASSWORD_ACR } from './acr.ts'
@@ -47,6 +48,7 @@ export function promptPolicy(authority: Authority) {
   const { base, Check } = interactionPolicy
   const prompts = base()
   addStepUp(authority, prompts)
+  addAdministrators(authority, prompts)
   prompts.get('login')?.checks.add(
     new Check(
       'session_ended',
@@ -98,11 +100,29 @@ function addStepUp({ now }: Authority, prompts: Prompts) {
   )
 }
 
+/** Who is not an administrator gets no token for what is theirs. It is looked at once it is known who signs in. */
+function addAdministrators({ config, store }: Authority, prompts: Prompts) {
+  const { Check } = interactionPolicy
+  const resource = adminResource(config.issuer)
+  prompts.get('consent')?.checks.add(
+    new Check('not_administrator', 'the account is no administrator', 'access_denied', async ({ oidc }) => {
+      if (![oidc.params?.resource].flat().includes(resource)) return Check.NO_NEED_TO_PROMPT
+      const sub = oidc.session?.accountId ?? ''
+      if (administers(config, await readInUnit(store, { kind: 'account-by-sub', sub })))
+        return Check.NO_NEED_TO_PROMPT
+      throw new errors.AccessDenied('this account does not administer the authority')
+    }),
+  )
+}
+
 /** So many of a browser's sessions are looked at, the newest first. */
 const LOOK_BACK = 200
 
 /** Whether a session that came from this browser's sign-in has ended, or that sign-in itself was called off. */
-async function endedHere({ store }: Authority, { oidc }: KoaContextWithOIDC): Promise<boolean> {
+export async function endedHere(
+  { store }: Authority,
+  { oidc }: { oidc: { session?: { uid: string; accountId?: string; loginTs?: number } | undefined } },
+): Promise<boolean> {
   const { uid: browser, accountId, loginTs = 0 } = oidc.session ?? {}
   if (!browser) return false
   const account = accountId && (await readInUnit(store, { kind: 'account-by-sub', sub: accountId }))

@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { ClientMetadata, Configuration, KoaContextWithOIDC } from 'oidc-provider'
+import { adminResource } from '../administrators.ts'
 import type { Authority, MountedProvider } from '../authority.ts'
 import type { ResourceConfig } from '../config.ts'
 import { lifetimesOf, longestToken } from '../domain/policy.ts'
@@ -13,7 +14,7 @@ import { openFromCode } from './exchange.ts'
 import { errors, Provider } from './library.ts'
 import { loadGrant, promptPolicy } from './prompts.ts'
 import { refreshGrant } from './refresh.ts'
-import { ROUTES } from './routes.ts'
+import { GLOBAL_TOKEN_REVOCATION, ROUTES } from './routes.ts'
 import { inUnit, readInUnit } from './unit.ts'
 
 const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email']
@@ -74,7 +75,8 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
       id_token_signed_response_alg: 'EdDSA',
     },
     enabledJWA: { idTokenSigningAlgValues: ['EdDSA'] },
-    responseTypes: ['code'],
+    // `none` gives no code and no token: our own pages only want somebody to have signed in.
+    responseTypes: ['code', 'none'],
     acrValues: [PASSWORD_ACR],
     allowOmittingSingleRegisteredRedirectUri: false,
     pkce: { required: () => true },
@@ -138,6 +140,7 @@ function metadata({ config }: Authority): Configuration['discovery'] {
     revocation_endpoint: `${config.issuer}${ROUTES.revocation}`,
     introspection_endpoint: `${config.issuer}${ROUTES.introspection}`,
     userinfo_endpoint: `${config.issuer}${ROUTES.userinfo}`,
+    ...logoutByProviders(config),
     status_list_aggregation_endpoint: `${config.issuer}/status-lists`,
     revocation_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
     introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
@@ -147,9 +150,24 @@ function metadata({ config }: Authority): Configuration['discovery'] {
   }
 }
 
+/** Said only where somebody may call it. A signed JWT is sent as a bearer token (RFC 6750). */
+function logoutByProviders({ issuer, identityProviders }: Authority['config']): Record<string, unknown> {
+  const basic = identityProviders.some((one) => one.client_secret)
+  const bearer = identityProviders.some((one) => one.jwks ?? one.jwks_uri)
+  if (!basic && !bearer) return {}
+  return {
+    global_token_revocation_endpoint: `${issuer}${GLOBAL_TOKEN_REVOCATION}`,
+    global_token_revocation_endpoint_auth_methods_supported: [
+      ...(basic ? ['client_secret_basic'] : []),
+      ...(bearer ? ['Bearer'] : []),
+    ],
+  }
+}
+
 function features(authority: Authority): Configuration['features'] {
   const { config } = authority
   const byId = new Map(config.resources.map((resource) => [resource.resource, resource]))
+  const configured = new Set(config.clients.map((client) => client.client_id))
   return {
     devInteractions: { enabled: false },
     userinfo: { enabled: false },
@@ -194,6 +212,9 @@ function features(authority: Authority): Configuration['features'] {
       getResourceServerInfo: async (ctx, indicator, client) => {
         const resource = byId.get(indicator)
         if (!resource) throw new errors.InvalidTarget('this authority issues no tokens for that resource')
+        // A stranger's app must not get at it by being allowed to without much thought.
+        if (indicator === adminResource(config.issuer) && !configured.has(client.clientId))
+          throw new errors.InvalidTarget('only clients of the configuration get tokens for that resource')
         // A person is asked about one resource, so that is all that one sign-in can grant.
         if ([ctx.oidc.params?.resource].flat().length > 1) {
           throw new errors.InvalidTarget('ask for one resource at a time')

@@ -10,3 +10,6 @@ export const ROUTES = {
   revocation: '/oauth/revoke',
   introspection: '/oauth/introspect',
 } as const
+
+/** The protocol library knows nothing of this one (draft-parecki-oauth-global-token-revocation). */
+export const GLOBAL_TOKEN_REVOCATION = '/oauth/global-token-revocation'

@@ -13,6 +13,8 @@ export type Unit = {
   /** What this request would read back of its own writes. */
   overlay: Map<string, Record<string, unknown> | null>
   open?: Session
+  /** The record of the client, if it has registered itself. */
+  client?: string
   /** The device that it is opened on. */
   device?: SeenDevice
   /** Sessions that the protocol library wants ended: a code used twice, a logout at the authority itself. */

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { REASONS } from '../domain/reason.ts'
 import { codePage } from './code.ts'
 import { consentPage } from './consent.ts'
+import { devicesPage } from './devices.ts'
+import { endedPage, TOLD_REASONS } from './ended.ts'
 import { errorPage } from './error.ts'
 import { homePage } from './home.ts'
 import { logo } from './logo.ts'
+import { REASON_WORDS } from './reasons.ts'
 import { signInPage } from './sign-in.ts'
 import { confirmSignOutPage, stayedPage } from './signed-out.ts'
 import { stylesheet } from './styles.ts'
@@ -14,6 +18,32 @@ const hostile = `"><img src=x onerror=alert(1)></textarea><script>alert('x')</sc
 
 const form =
   '<form id="op.logoutForm" method="post" action="/x"><input type="hidden" name="xsrf" value="1"/></form>'
+
+/** What an account is signed in on, all of it called the same. */
+function account(text: string) {
+  const at = new Date(0).toISOString()
+  const seen = { firstSeen: at, lastSeen: at, address: text, place: text }
+  const device = { id: text, name: text, kind: 'desktop' as const }
+  const session = {
+    sid: text,
+    current: false,
+    client: { id: text, name: text },
+    openedAt: at,
+    scope: text,
+    ...seen,
+  }
+  return {
+    devices: [
+      { ...device, ...seen, browser: text, os: text, current: true, sessions: 1 },
+      { ...device, ...seen, id: 'another', current: false, sessions: 1 },
+    ],
+    sessions: [
+      { ...session, device },
+      session,
+      { ...session, device, endedAt: at, reason: 'admin_forced' as const },
+    ],
+  }
+}
 
 function everyPage(text: string): Record<string, Promise<string>> {
   return {
@@ -41,6 +71,12 @@ function everyPage(text: string): Record<string, Promise<string>> {
     error: errorPage({ title: text, message: text, code: text, requestId: text }),
     home: homePage({ issuer: text, mcpUrl: text, docs: [{ label: text, href: `/${text}` }] }),
     'signed out': stayedPage({ clientName: text }),
+    devices: devicesPage({ issuerName: 'Rescind', email: text, ...account(text) }),
+    ended: endedPage({
+      ...{ issuerName: 'Rescind', reason: 'device_removed', at: 0, code: text },
+      personal: { email: text, app: text, device: text, address: text },
+    }),
+    'ended, before a sign-in': endedPage({ issuerName: 'Rescind', reason: 'token_reuse', at: 0, code: text }),
     'confirm sign out': confirmSignOutPage({ form, host: text }),
   }
 }
@@ -234,3 +270,8 @@ function luminance(hex: string): number {
   })
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
+
+test('every-reason-has-words', () => {
+  assert.deepEqual(new Set(TOLD_REASONS), new Set(REASONS))
+  assert.deepEqual(new Set(Object.keys(REASON_WORDS)), new Set(REASONS))
+})

@@ -1,5 +1,7 @@
-/** The one stylesheet of the pages: no font, image or script from anywhere else. */
-export const stylesheet: string = `
+import { lists } from './styles-lists.ts'
+
+/** What all pages share: no font, image or script from anywhere else. */
+const shared = `
 :root {
   color-scheme: light dark;
   --paper: #f3f5f4;
@@ -266,3 +268,6 @@ body:has(.sheet) .masthead { width: 100%; max-width: 46rem; margin-bottom: clamp
   .scopes li::before, .ended::before, .ended::after { forced-color-adjust: none; }
 }
 `
+
+/** The one stylesheet of the pages. */
+export const stylesheet: string = shared + lists

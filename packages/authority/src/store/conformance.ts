@@ -1,43 +1,11 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { verifyChain } from '../domain/audit.ts'
+import { CHAIN_START } from '../domain/audit.ts'
+import { checkChain } from '../domain/audit-chain.ts'
 import type { RevocationRequest } from '../domain/revocation.ts'
-import type { RefreshRequest, Session } from '../domain/session.ts'
 import { accountConformance } from './conformance-accounts.ts'
+import { NOW, refreshOf, sessionNamed } from './sessions-of-tests.ts'
 import type { RecordWrite, Store } from './store.ts'
-
-const NOW = 1_800_000_000_000
-
-let issued = 0
-
-export function sessionNamed(sid: string): Session {
-  return {
-    sid,
-    sub: 'alice',
-    clientId: 'app',
-    openedAt: NOW,
-    authTime: NOW / 1000,
-    scope: 'notes:read',
-    resources: { r: 'notes:read' },
-    resource: 'r',
-    refresh: { generation: 1, hash: 'hash-1' },
-    ticketHash: `ticket-${sid}`,
-    tokens: [{ jti: `${sid}-first`, idx: 0, exp: NOW / 1000 + 600 }],
-    refreshedAt: NOW,
-  }
-}
-
-export function refreshOf(sid: string, generation: number): RefreshRequest {
-  issued++
-  return {
-    sid,
-    generation,
-    hash: `hash-${generation}`,
-    clientId: 'app',
-    successor: { hash: `hash-${generation + 1}`, salt: `salt-${issued}` },
-    token: { jti: `jti-${issued}`, idx: issued, exp: NOW / 1000 + 600 },
-  }
-}
 
 const endOf = (sid: string): RevocationRequest => ({
   by: { kind: 'session', sid },
@@ -152,26 +120,9 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
         audit.map((one) => one.seq),
         log.map((one) => one.seq),
       )
-      assert.deepEqual(verifyChain(audit), { whole: true, records: 30 })
-    })
-
-    it('log-mistaken-for-another: each place in it is told from the same place of another log', async () => {
-      const tags = new Set<string>()
-      for (const sid of ['s', 'other']) {
-        await openSession(sid)
-        const outcome = await end(sid)
-        const tag = (outcome.kind === 'revoked' && outcome.revocations[0]?.tag) || 'none'
-        const [read] = await store.read({ kind: 'revocations', after: 0, limit: 1 })
-        const head = await store.read({ kind: 'head' })
-        assert.deepEqual([read?.tag, head.tag, await store.read({ kind: 'tag', seq: 1 })], [tag, tag, tag])
-        assert.equal(await store.read({ kind: 'tag', seq: 2 }), undefined)
-        tags.add(tag)
-        await store.close()
-        await suite.fresh()
-        store = await suite.open()
-        assert.equal((await store.read({ kind: 'head' })).tag, '')
-      }
-      assert.equal(tags.size, 2)
+      const chain = checkChain({ start: CHAIN_START })
+      for (const record of audit) assert.equal(chain.take(record), undefined)
+      assert.deepEqual(chain.end(), { first: 1, last: { n: 30, hash: audit.at(-1)?.hash } })
     })
 
     it('forgotten-at-restart: what was answered is there again', async () => {
@@ -202,6 +153,37 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
       assert.equal(await store.read({ kind: 'session', sid: lost }), undefined)
       const sideEffect = await store.read({ kind: 'record', model: 'Code', id: `side-effect-${lost}` })
       assert.equal(sideEffect, undefined, 'a refused transaction wrote something')
+    })
+
+    it('cut-off-outlived: a code from before a cut-off opens nothing, nor one of a client that is gone', async () => {
+      const cutOff = { by: { kind: 'issued-before' as const, before: NOW }, reason: 'admin_forced' as const }
+      await store.transact({ kind: 'revoke', request: { ...cutOff, actor: 'test' }, at: NOW })
+      const open = (sid: string, grantedAt: number, records: RecordWrite[] = []) =>
+        store.transact({
+          ...{
+            kind: 'write',
+            records,
+            open: { ...sessionNamed(sid), openedAt: NOW + 5, refreshedAt: NOW + 5 },
+          },
+          ...{ grantedAt, audit: [], at: NOW + 5 },
+        })
+      assert.equal((await open('before', NOW - 1)).kind, 'conflict')
+      assert.equal((await open('after', NOW)).kind, 'written')
+      const need: RecordWrite[] = [{ op: 'need', model: 'Client', id: 'c' }]
+      assert.equal((await open('gone', NOW, need)).kind, 'conflict')
+      const client = put('c', { model: 'Client' })
+      await store.transact({ kind: 'write', records: [client], audit: [], at: NOW })
+      assert.equal((await open('there', NOW, need)).kind, 'written')
+      const removal = { op: 'delete' as const, model: 'Client', id: 'c' }
+      const end = { sids: [], clientId: 'app', reason: 'app_uninstall' as const, actor: 'client:app' }
+      const at = NOW + 10
+      const removed = await store.transact({ kind: 'write', records: [removal], end, audit: [], at })
+      assert.deepEqual(removed.kind === 'written' && removed.revocations.map(({ what }) => what), ['cut_off'])
+      for (const sid of ['after', 'there'])
+        assert.equal((await store.read({ kind: 'session', sid }))?.ended?.reason, 'app_uninstall')
+      const unused = { ...end, clientId: 'never used' }
+      const nothing = await store.transact({ kind: 'write', records: [], end: unused, audit: [], at })
+      assert.deepEqual(nothing, { kind: 'written', revocations: [] })
     })
 
     it('proof-used-twice: a record that may be put once is refused the second time', async () => {

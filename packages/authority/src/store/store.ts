@@ -1,4 +1,5 @@
-import type { AuditEvent, AuditRecord } from '../domain/audit.ts'
+import type { Anchor, AuditEvent, AuditRecord, PruningPlace } from '../domain/audit.ts'
+import type { CutOff } from '../domain/cut-off.ts'
 import type { Device, SeenDevice } from '../domain/device.ts'
 import type { Reason } from '../domain/reason.ts'
 import type {
@@ -8,6 +9,7 @@ import type {
   RevocationRequest,
 } from '../domain/revocation.ts'
 import type { RefreshDecision, RefreshRequest, Session } from '../domain/session.ts'
+import type { AuditFilter, AuditPage } from './audit.ts'
 import type { DeliveryAnswers, DeliveryOutcomes, DeliveryQuery, DeliveryTransaction } from './deliveries.ts'
 
 /*
@@ -34,7 +36,7 @@ export type RecordWrite =
   | { op: 'consume'; model: string; id: string; at: number }
   | { op: 'delete'; model: string; id: string }
   /** Refuses the whole transaction when there is no such record: what it rests on has gone meanwhile. */
-  | { op: 'need'; model: string; id: string; uid: string }
+  | { op: 'need'; model: string; id: string; uid?: string }
   /** Refuses the whole transaction when this uid has a record under another id: it is kept for somebody else. */
   | { op: 'free'; model: string; id: string; uid: string }
 
@@ -81,7 +83,14 @@ export type StoredKey = {
 }
 
 /** Sessions that end with what else a request writes. */
-export type Endings = { sids: string[]; reason: Reason; actor: string; address?: string }
+export type Endings = {
+  sids: string[]
+  /** All that this client holds ends. */
+  clientId?: string
+  reason: Reason
+  actor: string
+  address?: string
+}
 
 /** All that one request changes. It commits whole or not at all. */
 export type Transaction =
@@ -90,6 +99,8 @@ export type Transaction =
       kind: 'write'
       records: RecordWrite[]
       open?: Session
+      /** When the person let it be opened, in ms: what was called off since then does not open. */
+      grantedAt?: number
       /** The device that the session is opened on. */
       device?: SeenDevice
       end?: Endings
@@ -115,6 +126,11 @@ export type Transaction =
       audit: AuditEvent[]
       at: number
     }
+  /**
+   * Cuts off audit records of before `before` (ms), at most `limit` of them and none that notices were not made of yet;
+   * where it cut and that it did commit with it.
+   */
+  | { kind: 'prune-audit'; before: number; limit: number; at: number }
   /** Ends sessions that are over by themselves at `at` (ms), at most `limit` of them. */
   | { kind: 'time-out'; at: number; limit: number }
   /** Which sessions the APIs of these resources have seen by `at` (ms); what is none of theirs is left alone. */
@@ -159,6 +175,7 @@ type Outcomes = DeliveryOutcomes & {
   revoke: RevokeOutcome
   'change-account': ChangeOutcome
   'time-out': TimeOutOutcome
+  'prune-audit': { pruned: Anchor | undefined }
   'reserve-indexes': { first: number }
 }
 type Written = { kind: 'written' } | { kind: 'exists' } | { kind: 'missing' }
@@ -170,8 +187,6 @@ export type OutcomeOf<T extends Transaction> = T extends { kind: keyof Outcomes 
 export type Head = LogPosition & { first: number; records: number }
 /** A status list, and when the last token in it has expired, in ms. */
 export type LiveList = { list: number; until: number }
-
-export type AuditFilter = { event?: string; sub?: string; sid?: string; after?: number; limit: number }
 
 export type Query =
   | DeliveryQuery
@@ -185,12 +200,25 @@ export type Query =
   | { kind: 'account-sessions'; sub: string; endedSince: number; limit: number }
   /** Any sessions, page by page: those after a place, which is 0 at first. */
   | { kind: 'sessions'; after: number; limit: number }
+  /** The sessions of an account, of a client, or any, the newest first: those before a place, where one is given. */
+  | { kind: 'list-sessions'; sub?: string; clientId?: string; before?: number; limit: number }
+  /**
+   * What a cut-off ends: live sessions before it is ordered (its `seq` is Infinity), those that ended with it after. By
+   * pages of `limit` sessions after a place, which is 0 at first.
+   */
+  | {
+      kind: 'cut-off-sessions'
+      cutOff: Pick<CutOff, 'seq' | 'before' | 'clientId'>
+      after: number
+      limit: number
+    }
   | { kind: 'devices'; sub: string }
+  | { kind: 'device'; id: string }
   /**
    * The status-list indexes of tokens that a cut-off killed and that have not expired at `at` (ms), by pages of `limit`
-   * sessions after a place, which is 0 at first.
+   * sessions after a place, which is 0 at first; with `clientId` of that client's sessions alone.
    */
-  | { kind: 'cut-off-tokens'; after: number; at: number; limit: number }
+  | { kind: 'cut-off-tokens'; clientId?: string; after: number; at: number; limit: number }
   | { kind: 'account'; email: string }
   | { kind: 'account-by-sub'; sub: string }
   | { kind: 'accounts' }
@@ -202,7 +230,11 @@ export type Query =
   | { kind: 'tag'; seq: number }
   /** The status lists that are not over at `at` (ms), in order. */
   | { kind: 'status-lists'; at: number }
-  | { kind: 'audit'; filter: AuditFilter }
+  /** The records after a place that a filter lets through, the oldest first. */
+  | { kind: 'audit'; filter: AuditFilter & { after?: number; limit: number } }
+  | ({ kind: 'audit-page' } & AuditPage)
+  /** What stood before the oldest record that is kept; nothing where none was cut off. */
+  | { kind: 'audit-anchor' }
 
 /** What a question is answered with, by its kind. */
 type Answers = DeliveryAnswers & {
@@ -213,7 +245,10 @@ type Answers = DeliveryAnswers & {
   'browser-sessions': Session[]
   'account-sessions': Session[]
   sessions: { sessions: Session[]; next: number }
+  'list-sessions': { sessions: Session[]; next?: number }
+  'cut-off-sessions': { sessions: number; subs: string[]; clientIds: string[]; next: number }
   devices: Device[]
+  device: Device | undefined
   'cut-off-tokens': { indexes: number[]; next: number }
   account: Account | undefined
   'account-by-sub': Account | undefined
@@ -224,6 +259,8 @@ type Answers = DeliveryAnswers & {
   tag: string | undefined
   'status-lists': LiveList[]
   audit: AuditRecord[]
+  'audit-page': { records: AuditRecord[]; next?: number }
+  'audit-anchor': PruningPlace | undefined
 }
 export type AnswerOf<Q extends Query> = Answers[Q['kind']]
 

@@ -57,6 +57,7 @@ export function openAccounts(db: DatabaseSync) {
 
 function openDevices(db: DatabaseSync) {
   const ofAccount = db.prepare('SELECT * FROM devices WHERE sub = ? ORDER BY last_seen DESC')
+  const byId = db.prepare('SELECT * FROM devices WHERE id = ?')
   const insert = db.prepare(
     `INSERT INTO devices (id, sub, name, browser, os, kind, first_seen, last_seen, address, place)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9) ON CONFLICT DO NOTHING`,
@@ -67,6 +68,10 @@ function openDevices(db: DatabaseSync) {
   )
   const rename = db.prepare('UPDATE devices SET name = ?, renamed = 1 WHERE id = ? AND sub = ?')
   return {
+    device(id: string): Device | undefined {
+      const row = byId.get(id) as Row | undefined
+      return row && toDevice(row)
+    },
     devicesOf: (sub: string) => (ofAccount.all(sub) as Row[]).map(toDevice),
     /** Whether it was not known before. */
     seeDevice({ id, sub, name, browser, os, kind, lastSeen, address, place }: SeenDevice): boolean {

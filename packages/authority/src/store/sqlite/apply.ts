@@ -1,4 +1,5 @@
 import type { AuditEvent } from '../../domain/audit.ts'
+import { prunedUpTo } from '../../domain/audit-chain.ts'
 import { endedBy } from '../../domain/cut-off.ts'
 import type { SeenDevice } from '../../domain/device.ts'
 import type { Policy } from '../../domain/policy.ts'
@@ -43,6 +44,8 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
       return changeAccount(tables, transaction)
     case 'time-out':
       return timeOut(tables, policy, transaction)
+    case 'prune-audit':
+      return { pruned: pruneAudit(tables, transaction) }
     case 'seen':
       see(tables, transaction)
       return { kind: 'written' }
@@ -69,6 +72,13 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
     case 'replay-deliveries':
       return tables.changeDeliveries(transaction)
   }
+}
+
+/** The record of it is younger than what it cuts off, so the chain itself says where it was cut. */
+function pruneAudit(tables: Tables, { before, limit, at }: Extract<Transaction, { kind: 'prune-audit' }>) {
+  const pruned = tables.cutAudit(before, tables.noticesMadeOf(), limit, at)
+  if (pruned) tables.appendAudit({ event: 'audit.pruned', at, actor: 'rescind', detail: prunedUpTo(pruned) })
+  return pruned
 }
 
 function see(tables: Tables, { sids, resources, at }: Extract<Transaction, { kind: 'seen' }>) {
@@ -98,7 +108,11 @@ function conflictIn(tables: Tables, records: RecordWrite[]): Conflict | undefine
       const stored = tables.record(model, id)
       if (!stored || stored.consumed !== undefined) return { kind: 'conflict', model, op }
     }
-    if (op === 'need' && !tables.recordByUid(model, record.uid)) return { kind: 'conflict', model, op }
+    if (op === 'need') {
+      const found =
+        record.uid === undefined ? tables.record(model, id) : tables.recordByUid(model, record.uid)
+      if (!found) return { kind: 'conflict', model, op }
+    }
     if (op === 'free' && (tables.recordByUid(model, record.uid)?.id ?? id) !== id)
       return { kind: 'conflict', model, op }
     if (op === 'put' && record.once && tables.record(model, id)) return { kind: 'conflict', model, op }
@@ -117,33 +131,46 @@ function writeRecords(tables: Tables, records: RecordWrite[]) {
 function write(
   tables: Tables,
   policy: Policy,
-  { records, open, device, end, audit, at }: Extract<Transaction, { kind: 'write' }>,
+  { records, open, grantedAt, device, end, audit, at }: Extract<Transaction, { kind: 'write' }>,
 ): WriteOutcome {
-  const conflict = conflictIn(tables, records) ?? (open && conflictOfOpening(tables, open))
+  const conflict = conflictIn(tables, records) ?? (open && conflictOfOpening(tables, open, grantedAt))
   if (conflict) return conflict
   if (open && !tables.insertSession(open)) return { kind: 'conflict', model: 'Session', op: 'open' }
   writeRecords(tables, records)
   for (const event of audit) tables.appendAudit(event)
   if (open && device && tables.seeDevice(device)) tables.appendAudit(deviceAdded(open, device, at))
-  const endings = [...(end?.sids ?? [])].map((sid) => ({ ...(end as Endings), sid }))
+  const requests = end ? requestsOf(tables, end, at) : []
   for (const sid of open ? tooMany(tables, policy, open) : [])
-    endings.push({ sids: [], sid, reason: 'session_timeout', actor: 'rescind' })
-  const revocations = endings.flatMap(({ sid, reason, actor, address }) => {
-    const request = { by: { kind: 'session' as const, sid }, reason, actor }
-    const ended = revoke(tables, policy, { kind: 'revoke', request, address, at })
+    requests.push({ by: { kind: 'session', sid }, reason: 'session_timeout', actor: 'rescind' })
+  const revocations = requests.flatMap((request) => {
+    const ended = revoke(tables, policy, { kind: 'revoke', request, address: end?.address, at })
     return ended.kind === 'revoked' ? ended.revocations : []
   })
   return { kind: 'written', revocations }
 }
 
+function requestsOf(
+  tables: Tables,
+  { sids, clientId, reason, actor }: Endings,
+  at: number,
+): RevocationRequest[] {
+  const cause = { reason, actor }
+  const sessions = sids.map((sid) => ({ by: { kind: 'session' as const, sid }, ...cause }))
+  // Anybody may register a client and remove it: one that never had a session leaves no record for ever.
+  if (clientId === undefined || tables.listSessions({ clientId, limit: 1 }).sessions.length === 0)
+    return sessions
+  return [...sessions, { by: { kind: 'issued-before', before: at + 1, clientId }, ...cause }]
+}
+
 /** A session whose sign-in was called off between its code and now must not open. */
-function conflictOfOpening(tables: Tables, open: Session): Conflict | undefined {
+function conflictOfOpening(tables: Tables, open: Session, grantedAt = open.openedAt): Conflict | undefined {
   const account = tables.accountBySub(open.sub)
   const { validAfter = 0, validBrowser, deactivatedAt, resetRequired } = account ?? {}
   const calledOff = open.authTime * 1000 < validAfter && (!validBrowser || open.browser !== validBrowser)
   if (calledOff || resetRequired || deactivatedAt !== undefined)
     return { kind: 'conflict', model: 'Account', op: 'open' }
-  if (endedBy(open, tables.cutOffs())) return { kind: 'conflict', model: 'CutOff', op: 'open' }
+  if (endedBy({ ...open, refreshedAt: grantedAt }, tables.cutOffsOf(open.clientId)))
+    return { kind: 'conflict', model: 'CutOff', op: 'open' }
   return undefined
 }
 
@@ -210,7 +237,9 @@ function revoke(
   const { request, account, records = [], audit = [], address, at } = transaction
   const conflict = conflictIn(tables, records)?.model ?? (account && conflictOfChange(tables, account))
   if (conflict) return { kind: 'conflict', model: conflict }
-  const decision = decideRevocation(sessionsFor(tables, request), request, policy, at)
+  const { by } = request
+  const cutOffs = by.kind === 'issued-before' ? tables.cutOffsFor(by.clientId) : []
+  const decision = decideRevocation(sessionsFor(tables, request), request, policy, at, cutOffs)
   if (decision.kind !== 'revoked') return decision
   if (account) tables.changeAccount(account)
   writeRecords(tables, records)
@@ -219,8 +248,8 @@ function revoke(
   const revocations = decision.revocations.map((revocation) => {
     const logged = tables.logRevocation(revocation)
     if (logged.what === 'cut_off') {
-      const { seq, at, before, clientId, reason } = logged
-      tables.addCutOff({ seq, at, before, reason, ...(clientId === undefined ? {} : { clientId }) })
+      const { what: _, actor: __, ...cutOff } = logged
+      tables.addCutOff(cutOff)
     } else {
       const session = changed.get(logged.sid)
       if (session?.ended) session.ended.seq = logged.seq

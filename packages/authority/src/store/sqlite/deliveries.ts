@@ -95,6 +95,8 @@ export function openDeliveries(db: DatabaseSync) {
   }
 
   return {
+    /** The newest audit record of which notices were made. */
+    noticesMadeOf: () => readCursor() ?? 0,
     changeDeliveries(transaction: DeliveryTransaction): DeliveryOutcomes[DeliveryTransaction['kind']] {
       if (transaction.kind === 'queue-deliveries') return queue(transaction)
       const { at, id = null } = transaction

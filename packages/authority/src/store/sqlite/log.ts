@@ -1,20 +1,20 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { type AuditEvent, type AuditRecord, CHAIN_START, link, readEvent } from '../../domain/audit.ts'
+import { type Anchor, type AuditEvent, CHAIN_START, link } from '../../domain/audit.ts'
 import type { LoggedRevocation, Revocation } from '../../domain/revocation.ts'
-import type { AuditFilter } from '../store.ts'
+import { N, openAudit } from './audit.ts'
 
 /**
  * The revocation log and the audit chain. Their heads are held in memory while no other process writes;
  * `refreshHeads` reads them again when one did, or after a rollback.
  */
 export function openLog(db: DatabaseSync) {
-  const heads = { seq: 0, tag: '', audit: { n: 0, hash: CHAIN_START }, dataVersion: -1 }
+  const heads = { seq: 0, tag: '', audit: CHAIN_START, dataVersion: -1 }
   const dataVersion = db.prepare('PRAGMA data_version')
   const last = db.prepare('SELECT seq, body FROM revocations ORDER BY seq DESC LIMIT 1')
   const bodyAt = db.prepare('SELECT body FROM revocations WHERE seq = ?')
   const firstSeq = db.prepare('SELECT min(seq) AS seq FROM revocations')
-  const lastAudit = db.prepare('SELECT n, hash FROM audit ORDER BY n DESC LIMIT 1')
+  const lastAudit = db.prepare(`SELECT ${N}, hash FROM audit ORDER BY audit.n DESC LIMIT 1`)
   const insertRevocation = db.prepare('INSERT INTO revocations (seq, at, body) VALUES (?, ?, ?)')
   const selectRevocations = db.prepare(
     'SELECT body FROM revocations WHERE seq > ? AND at >= ? ORDER BY seq LIMIT ?',
@@ -22,10 +22,7 @@ export function openLog(db: DatabaseSync) {
   const insertAudit = db.prepare(
     'INSERT INTO audit (n, at, event, sub, sid, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)',
   )
-  const selectAudit = db.prepare(
-    `SELECT n, event, sub, sid, body, hash FROM audit WHERE n > ? AND (? IS NULL OR event = ?)
-     AND (? IS NULL OR sub = ?) AND (? IS NULL OR sid = ?) ORDER BY n LIMIT ?`,
-  )
+  const audit = openAudit(db)
   return {
     /** Whether another process has written since the last look. */
     refreshHeads(force = false): boolean {
@@ -35,8 +32,7 @@ export function openLog(db: DatabaseSync) {
       const newest = last.get() as { seq: number; body: string } | undefined
       heads.seq = newest?.seq ?? 0
       heads.tag = newest ? tagOf(newest.body) : ''
-      const audit = lastAudit.get() as { n: number; hash: string } | undefined
-      heads.audit = audit ? { n: audit.n, hash: audit.hash } : { n: 0, hash: CHAIN_START }
+      heads.audit = (lastAudit.get() as Anchor | undefined) ?? audit.anchor() ?? CHAIN_START
       return !force
     },
     head: () => ({
@@ -68,31 +64,11 @@ export function openLog(db: DatabaseSync) {
       insertAudit.run(n, body.at, body.event, body.sub ?? null, body.sid ?? null, JSON.stringify(body), hash)
       heads.audit = { n, hash }
     },
-    audit(filter: AuditFilter): AuditRecord[] {
-      const { after = 0, event = null, sub = null, sid = null, limit } = filter
-      const rows = selectAudit.all(after, event, event, sub, sub, sid, sid, limit)
-      return rows.map((row) => toAuditRecord(row as AuditRow))
-    },
+    ...audit,
   }
 }
 
 /** What tells a revocation from another log's of the same number. */
 function tagOf(body: string): string {
   return hash('sha256', body, 'base64url').slice(0, 11)
-}
-
-type AuditRow = {
-  n: number
-  event: string
-  sub: string | null
-  sid: string | null
-  body: string
-  hash: string
-}
-
-/** What the columns say has to be what the body says; where it isn't, the record's hash is taken from it. */
-function toAuditRecord({ n, event, sub, sid, body, hash }: AuditRow): AuditRecord {
-  const stored = JSON.parse(body) as AuditEvent
-  const same = stored.event === event && (stored.sub ?? null) === sub && (stored.sid ?? null) === sid
-  return { ...stored, n, hash: same && readEvent({ ...stored }) ? hash : '' }
 }

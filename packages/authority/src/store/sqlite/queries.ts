@@ -22,10 +22,16 @@ function ask(tables: Tables, query: Query): AnswerOf<Query> {
       return tables.sessionsOf(query.sub, query.endedSince, query.limit)
     case 'sessions':
       return tables.sessionsAfter(query.after, query.limit)
+    case 'list-sessions':
+      return tables.listSessions(query)
+    case 'cut-off-sessions':
+      return tables.cutOffSessions(query.cutOff, query.after, query.limit)
+    case 'device':
+      return tables.device(query.id)
     case 'devices':
       return tables.devicesOf(query.sub)
     case 'cut-off-tokens':
-      return tables.cutOffTokens(query.after, query.at, query.limit)
+      return tables.cutOffTokens(query.after, query.at, query.limit, query.clientId)
     case 'account':
       return tables.account(query.email)
     case 'account-by-sub':
@@ -44,6 +50,10 @@ function ask(tables: Tables, query: Query): AnswerOf<Query> {
       return tables.listsAt(query.at)
     case 'audit':
       return tables.audit(query.filter)
+    case 'audit-page':
+      return tables.auditPage(query.filter, query)
+    case 'audit-anchor':
+      return tables.anchor()
     case 'notify-cursor':
     case 'deliveries':
     case 'due-deliveries':

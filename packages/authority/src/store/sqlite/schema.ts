@@ -102,6 +102,16 @@ const MIGRATIONS = [
   ALTER TABLE accounts ADD COLUMN deactivated_at INTEGER;
   `,
   DELIVERIES_SCHEMA,
+  'CREATE INDEX sessions_client ON sessions (client_id);',
+  `
+  CREATE INDEX audit_account ON audit (sub, n) WHERE sub IS NOT NULL;
+  CREATE TABLE audit_anchor (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    n INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT;
+  `,
 ]
 
 /**

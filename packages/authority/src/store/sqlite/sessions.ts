@@ -1,7 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { type CutOff, endedBy, tokensCutOff } from '../../domain/cut-off.ts'
+import { type CutOff, endedBy } from '../../domain/cut-off.ts'
 import type { Policy } from '../../domain/policy.ts'
 import { outlivesAt, type Session } from '../../domain/session.ts'
+import { openCutOffs, openWalks } from './cut-offs.ts'
 
 type Row = {
   rowid: number
@@ -37,8 +38,8 @@ export function openSessions(db: DatabaseSync, policy: Policy) {
     if (row.last_seen !== null) session.lastSeen = row.last_seen
     const { ended_seq: seq, ended_at: at, ended_reason: reason } = row
     if (seq !== null) session.ended = { seq, at: at as number, reason: reason as CutOff['reason'] }
-    else if (cutOffs.all.length > 0) {
-      const ending = endedBy(session, cutOffs.all)
+    else {
+      const ending = endedBy(session, cutOffs.of(session.clientId))
       if (ending) Object.assign(session, { ended: ending, refresh: undefined })
     }
     return session
@@ -69,19 +70,34 @@ export function openSessions(db: DatabaseSync, policy: Policy) {
       const { seq = null, at = null, reason = null } = ending ?? {}
       update.run(JSON.stringify(state), seq, at, reason, state.sid)
     },
+    ...openWalks(db, policy, cutOffs.of),
     ...openDue(db, sessionsIn),
-    cutOffTokens(after: number, at: number, limit: number): { indexes: number[]; next: number } {
-      const rows = page.all(after, limit) as Row[]
-      const indexes = rows.flatMap((row) => {
-        if (row.ended_seq !== null) return []
-        const session = JSON.parse(row.state) as Session
-        return tokensCutOff(session, cutOffs.all, policy, at).map(({ idx }) => idx)
-      })
-      return { indexes: indexes.filter((idx) => idx >= 0), next: rows.at(-1)?.rowid ?? after }
-    },
-    cutOffs: () => cutOffs.all,
+    ...openLists(db, toSession),
+    cutOffsOf: cutOffs.of,
+    cutOffsFor: cutOffs.for,
     addCutOff: cutOffs.add,
     readCutOffs: cutOffs.read,
+  }
+}
+
+/** What administrators look at. */
+function openLists(db: DatabaseSync, toSession: (row: Row) => Session) {
+  const lists = {
+    all: db.prepare(`${COLUMNS} WHERE rowid < ?2 AND ?1 IS NULL ORDER BY rowid DESC LIMIT ?3`),
+    sub: db.prepare(`${COLUMNS} WHERE sub = ?1 AND rowid < ?2 ORDER BY rowid DESC LIMIT ?3`),
+    clientId: db.prepare(`${COLUMNS} WHERE client_id = ?1 AND rowid < ?2 ORDER BY rowid DESC LIMIT ?3`),
+  }
+  return {
+    listSessions(query: { sub?: string; clientId?: string; before?: number; limit: number }) {
+      const { sub, clientId, before = Number.MAX_SAFE_INTEGER, limit } = query
+      // An account has few sessions: those of one client among them are picked out here.
+      const [list, of] =
+        sub !== undefined ? [lists.sub, sub] : [clientId ? lists.clientId : lists.all, clientId ?? null]
+      const rows = list.all(of, before, limit) as Row[]
+      const sessions = rows.map(toSession).filter((one) => (clientId ?? one.clientId) === one.clientId)
+      const last = rows.length === limit ? rows.at(-1) : undefined
+      return { sessions, ...(last ? { next: last.rowid } : {}) }
+    },
   }
 }
 
@@ -95,24 +111,5 @@ function openDue(db: DatabaseSync, sessionsIn: (rows: unknown[]) => Session[]) {
     sessionsDue: (at: number, limit: number) => sessionsIn(due.all(at, limit)),
     lookAgain: (sid: string, at: number | null) => void setDue.run(at, sid),
     seeSession: (sid: string, at: number) => void seen.run(at, sid),
-  }
-}
-
-/** Few, because only administrators make them: held in memory, as every session that is read is held against them. */
-function openCutOffs(db: DatabaseSync) {
-  const select = db.prepare('SELECT body FROM cut_offs ORDER BY seq')
-  const insert = db.prepare('INSERT INTO cut_offs (seq, body) VALUES (?, ?)')
-  let all: CutOff[] = []
-  return {
-    get all() {
-      return all
-    },
-    read() {
-      all = (select.all() as { body: string }[]).map(({ body }) => JSON.parse(body) as CutOff)
-    },
-    add(cutOff: CutOff) {
-      insert.run(cutOff.seq, JSON.stringify(cutOff))
-      all = [...all, cutOff]
-    },
   }
 }

@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, describe, it } from 'node:test'
 import { DEFAULT_POLICY } from '../../domain/policy.ts'
-import { conformance, sessionNamed } from '../conformance.ts'
+import { conformance } from '../conformance.ts'
+import { logConformance } from '../conformance-logs.ts'
+import { sessionNamed } from '../sessions-of-tests.ts'
 import { StoreUnavailable } from '../store.ts'
 import { openSqliteStore } from './sqlite.ts'
 
@@ -22,12 +24,14 @@ after(() => {
 const open = (path: string, exclusive = true) => openSqliteStore({ path, policy: DEFAULT_POLICY, exclusive })
 
 let current = ''
-conformance('sqlite', {
+const suite = {
   fresh: () => {
     current = newPath()
   },
   open: () => open(current),
-})
+}
+conformance('sqlite', suite)
+logConformance('sqlite', suite)
 
 describe('the embedded store', () => {
   const NOW = 1_800_000_000_000

@@ -1,0 +1,62 @@
+import { html } from 'hono/html'
+import { given, type Markup, page } from '../layout.ts'
+import { REASON_WORDS } from '../reasons.ts'
+
+/** Where the console leads. */
+const SECTIONS: [path: string, name: string][] = [
+  ['/admin', 'Accounts'],
+  ['/admin/clients', 'Clients'],
+  ['/admin/services', 'Services'],
+  ['/admin/deliveries', 'Deliveries'],
+  ['/admin/audit', 'Audit'],
+  ['/admin/end', 'End many'],
+]
+
+export interface FrameOptions {
+  issuerName: string
+  /** The section that is shown. */
+  path: string
+  title: string
+  /** What was just done, or what went wrong. */
+  told?: string
+  body: Markup
+}
+
+/** A page of the console, with the way to the others. */
+export function frame({ issuerName, path, title, told, body }: FrameOptions): Promise<string> {
+  const links = SECTIONS.map(
+    ([to, name]) =>
+      html`<li><a href="${to}"${to === path ? html` aria-current="page"` : ''}>${name}</a></li>\n`,
+  )
+  const whole = html`<div class="sheet console">
+<nav aria-label="Console"><ul class="sections">
+${links}</ul></nav>
+<h1>${title}</h1>
+${told ? html`<p class="notice" role="status">${told}</p>` : ''}
+${body}
+</div>`
+  return page({ title, body: whole, issuerName })
+}
+
+/** A table that scrolls by itself where the screen is narrow. */
+export function table(label: string, heads: string[], rows: Markup[], none: string): Markup {
+  if (rows.length === 0) return html`<p class="hint">${none}</p>`
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}">
+<table class="wide">
+<thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
+<tbody>
+${rows}</tbody>
+</table>
+</div>`
+}
+
+/** Why, in an administrator's words: nothing ends without it. */
+export function reasonField(id: string): Markup {
+  return html`<div class="field"><label for="${id}">Reason, for the audit log</label><input id="${id}" name="reason" minlength="3" maxlength="500" required></div>`
+}
+
+/** Why, of an audit record: the reason, and what else is known. */
+export function why({ reason, detail }: { reason: string; detail: string }): Markup {
+  const words = REASON_WORDS[reason] ?? reason
+  return html`${words}${words && detail ? ' · ' : ''}${detail ? given(detail) : ''}`
+}
