@@ -60,6 +60,10 @@ describe('an account that somebody else has', () => {
     const person = await newPerson()
     const tokens = await signIn(authority.issuer, { person })
     const sub = await subOf(authority, person.email)
+    // Whoever reads the owner's mail has asked for a link before.
+    await sendForm(`${authority.issuer}/forgot`, { email: person.email })
+    const before = linkIn(await mailTo(mailbox, person.email), 'reset')
+    authority.advance(1_000)
     const path = `/v1/admin/accounts/${sub}/compromise`
     const body = { reason: 'they called us' }
     const response = await send(authority.issuer, path, await adminToken(authority), body)
@@ -70,8 +74,9 @@ describe('an account that somebody else has', () => {
       ['account_compromise'],
     )
     assert.equal(await lives(authority.issuer, tokens.access_token), false)
-    const mail = await mailTo(mailbox, person.email)
+    const mail = await mailTo(mailbox, person.email, 2)
     assert.match(`${mail.subject}`, /was secured/)
+    assert.equal((await follow(before, NEW)).status, 400)
 
     const page = await attempt(person)
     assert.equal(page.status, 403)
@@ -79,7 +84,7 @@ describe('an account that somebody else has', () => {
     const wrong = await attempt({ ...person, password: 'a wrong password' })
     assert.equal(wrong.status, 401, 'only who knows the password learns what is the matter')
     assert.doesNotMatch(wrong.html, /needs a new password/)
-    const again = await mailTo(mailbox, person.email, 2)
+    const again = await mailTo(mailbox, person.email, 3)
     assert.match(`${again.subject}`, /Set a new/)
 
     assert.match(await rescind('accounts', 'review'), new RegExp(`^${person.email}\t${sub}\tsince `, 'm'))

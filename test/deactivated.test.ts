@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { deactivate } from '../packages/authority/src/account-endings.ts'
 import { addAccount } from '../packages/authority/src/accounts.ts'
+import { until } from '../packages/guard/test/peer.ts'
 import { createBrowser } from '../tools/browser.ts'
 import { audited, followLink, mailedCode, sendForm, subOf } from './account.ts'
 import { FROM, mailsTo, planned } from './mailed.ts'
@@ -52,7 +53,8 @@ describe('a deactivated account', () => {
     ]
     await rescind('deactivate', person.email, '--reason', 'left the company')
 
-    assert.equal(await lives(authority.issuer, tokens.access_token), false)
+    // The command is another process; it is heard of within half a second.
+    await until(async () => !(await lives(authority.issuer, tokens.access_token)))
     assert.equal((await refresh(authority.issuer, tokens.refresh_token)).status, 400)
     const exchanged = await exchange(authority.issuer, code)
     assert.deepEqual(
@@ -99,7 +101,7 @@ describe('a deactivated account', () => {
     const code = await authorize(authority.issuer, { person })
     await rescind('deactivate', person.email, '--reason', 'by mistake')
     await rescind('reactivate', person.email, '--reason', 'it was a mistake')
-    assert.equal(await lives(authority.issuer, tokens.access_token), false)
+    await until(async () => !(await lives(authority.issuer, tokens.access_token)))
     assert.equal((await refresh(authority.issuer, tokens.refresh_token)).status, 400)
     assert.equal((await exchange(authority.issuer, code)).status, 400)
     const again = await signIn(authority.issuer, { person })

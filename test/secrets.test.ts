@@ -5,8 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { createBrowser } from '../tools/browser.ts'
+import { sendForm } from './account.ts'
+import { FROM, linkIn, mailTo } from './mailed.ts'
 import { API, CLIENTS, freePort, PERSON } from './setup.ts'
 import { authorize, exchange, post, refreshed, type Tokens, tokenRequest } from './sign-in.ts'
+import { startMailbox } from './smtp.ts'
 import { callTool } from './tool.ts'
 
 const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
@@ -32,7 +35,10 @@ describe('secrets', () => {
     const port = await freePort()
     const issuer = `http://localhost:${port}`
     const resources = [{ resource: API, scopes: { 'notes:read': 'Read your notes' } }]
-    writeFileSync(config, JSON.stringify({ port, data, logLevel: 'trace', clients: CLIENTS, resources }))
+    const mailbox = await startMailbox()
+    const mail = { smtp: mailbox.url, from: FROM }
+    const settings = { port, data, logLevel: 'trace', clients: CLIENTS, resources, mail }
+    writeFileSync(config, JSON.stringify(settings))
     await rescind(['accounts', 'add', PERSON.email, '--config', config], `${PERSON.password}\n`).ended
     const server = rescind(['serve', '--config', config])
     for (let tries = 0; tries < 400; tries++) {
@@ -55,6 +61,14 @@ describe('secrets', () => {
     await callTool(issuer, 'revoke_oauth_tokens', { accessToken: `${next.access_token}x` })
     await post(`${issuer}/v1/revoke`, { accessToken: next.access_token, refreshToken: next.refresh_token })
     await fetch(`${issuer}/oauth/authorize?client_id=nobody&code=${grant.code}`)
+    await sendForm(`${issuer}/forgot`, { email: PERSON.email })
+    const link = linkIn(await mailTo(mailbox, PERSON.email), 'reset')
+    const mailed = `${link.split('=')[1]}`
+    const newPassword = 'a new password of Ann'
+    await fetch(`${issuer}${link}x`)
+    await fetch(`${issuer}${link}`, { method: 'PUT' })
+    for (const fields of [{ newPassword: 'short' }, { newPassword }, { newPassword }])
+      await sendForm(`${issuer}/reset?code=${mailed}`, { code: mailed, ...fields })
     server.stop()
     const log = (await server.ended).printed
     const audit = (await rescind(['audit', 'show', '--config', config]).ended).printed
@@ -72,6 +86,9 @@ describe('secrets', () => {
       ticket: tokens.logout_ticket,
       'id token': `${tokens.id_token}`,
       state,
+      'mailed code': mailed,
+      'new password': newPassword,
+      'mail password': 'the mail password',
       'client secret': `${registered.client_secret}`,
       'registration token': `${registered.registration_access_token}`,
       ...Object.fromEntries([...browser.cookies].map(([name, value]) => [`cookie ${name}`, value])),
@@ -88,5 +105,6 @@ describe('secrets', () => {
     }
     assert.equal(statSync(join(data, 'master.key')).mode & 0o077, 0, 'others may read the master key')
     rmSync(folder, { recursive: true, force: true })
+    await mailbox.close()
   })
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { addAccount } from '../packages/authority/src/accounts.ts'
+import { addAccount, setPassword } from '../packages/authority/src/accounts.ts'
 import type { Config } from '../packages/authority/src/config.ts'
 import type { Hooks, RefreshFacts, SignInFacts, Verdict } from '../packages/authority/src/hooks.ts'
 import { createBrowser } from '../tools/browser.ts'
@@ -356,6 +356,24 @@ describe('a hook of the deployment’s own', () => {
         assert.deepEqual([record?.reason, record?.sid], ['suspicious_activity', sidOf(third)])
       },
       { hooks: { onRefresh } },
+    )
+  })
+
+  it('that thinks while the password is changed does not let the old one in', async () => {
+    const work: { change?: (at: number) => Promise<void> } = {}
+    const onSignIn = async ({ at }: SignInFacts) => {
+      // As if the change had been begun a moment before the sign-in, and had been slow.
+      await work.change?.(at - 2_000)
+      return 'allow' as const
+    }
+    await withAuthority(
+      async (authority) => {
+        const { store } = authority.authority
+        work.change = (at) => setPassword(store, PERSON.email, 'another password', 'test', at)
+        const { status } = await personAt(authority, { address: '192.0.2.1' }).tryPassword(PERSON)
+        assert.equal(status, 401)
+      },
+      { hooks: { onSignIn } },
     )
   })
 

@@ -8,7 +8,7 @@ import { describe, it } from 'node:test'
 const sources = globSync('{packages/*/src,examples/*,tools}/**/*.{ts,mjs}', {
   exclude: (path) => path.includes('node_modules'),
 }).map((path) => ({ path: path.replaceAll('\\', '/'), text: readFileSync(path, 'utf8') }))
-const code = sources.filter(({ path }) => !/(\.test|\/conformance(-logs)?)\.ts$/.test(path))
+const code = sources.filter(({ path }) => !/(\.test|\/conformance(-\w+)?)\.ts$/.test(path))
 
 function importsOf({ path, text }: { path: string; text: string }): string[] {
   return [...text.matchAll(/(?:from|import)\s*\(?'([^']+)'/g)].map(([, target]) =>

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { CHAIN_START } from '../domain/audit.ts'
 import { checkChain } from '../domain/audit-chain.ts'
 import type { RevocationRequest } from '../domain/revocation.ts'
+import { accountConformance } from './conformance-accounts.ts'
 import { NOW, refreshOf, sessionNamed } from './sessions-of-tests.ts'
 import type { RecordWrite, Store } from './store.ts'
 
@@ -202,32 +203,6 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
       assert.equal((await store.read({ kind: 'session', sid: 's' }))?.refresh?.generation, 1)
     })
 
-    it('taken-from-somebody: what is kept for one uid is refused to others, and an account that is not as expected', async () => {
-      const account = { sub: 'bob', email: 'b@x', name: 'B', password: 'hash', createdAt: NOW }
-      const audit = { event: 'account.created' as const, at: NOW, actor: 'test' }
-      await store.transact({ kind: 'add-account', account, audit })
-      const change = (expect: Partial<typeof account & { validAfter?: number }>, id: string) =>
-        store.transact({
-          ...{
-            kind: 'change-account',
-            account: { sub: 'bob', email: `${id}@x`, expect },
-            audit: [],
-            at: NOW,
-          },
-          records: [{ op: 'free', model: 'Code', id, uid: 'u' }, put(id, { uid: 'u' })],
-        })
-      const kinds: string[] = []
-      for (const [expect, id] of [
-        [{ password: 'other' }, 'first'],
-        [{ password: 'hash', validAfter: undefined }, 'first'],
-        [{}, 'second'],
-        [{ email: 'first@x' }, 'first'],
-      ] as const)
-        kinds.push((await change(expect, id)).kind)
-      assert.deepEqual(kinds, ['conflict', 'written', 'conflict', 'written'])
-      assert.equal((await store.read({ kind: 'account-by-sub', sub: 'bob' }))?.email, 'first@x')
-    })
-
     it('index-given-twice: status-list blocks never overlap, also after a restart', async () => {
       const blocks = await Promise.all(
         Array.from({ length: 5 }, () =>
@@ -275,6 +250,8 @@ export function conformance(name: string, suite: { open(): Promise<Store>; fresh
       const left = await store.read({ kind: 'records', model: 'Code' })
       assert.deepEqual(left.map((record) => record.id).sort(), ['lasting', 'new'])
     })
+
+    accountConformance(() => store)
 
     it('account-twice: an e-mail has one account, whatever its case', async () => {
       const account = { sub: '1', email: 'Ann@example.com', name: 'Ann', password: 'x', createdAt: NOW }
