@@ -247,6 +247,20 @@ describe('changing a password or an e-mail', () => {
     assert.deepEqual(alive, [winner === 'one', winner === 'two'])
   })
 
+  it('of two changes of one session at once one wins too', async () => {
+    const person = await newPerson()
+    const tokens = await signIn(authority.issuer, { person })
+    const passwords = ['first password', 'second password']
+    const answers = await Promise.all(
+      passwords.map((password) => changePassword(tokens, person.password, password)),
+    )
+    const winner = answers.findIndex(({ status }) => status === 200)
+    const loser = answers[1 - winner]
+    assert.ok(['INVALID_STATE', 'ACCESS_DENIED'].includes(`${loser?.body.code}`), `${loser?.status}`)
+    assert.equal(await canSignIn(person, `${passwords[winner]}`), true)
+    assert.equal(await canSignIn(person, `${passwords[1 - winner]}`), false)
+  })
+
   it('two e-mails at once: one wins; one e-mail for two accounts at once: one gets it', async () => {
     const [person, other] = [await newPerson(), await newPerson()]
     const [one, two] = [
