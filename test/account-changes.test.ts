@@ -103,6 +103,9 @@ describe('changing a password or an e-mail', () => {
     assert.ok(Number(blocked.headers.get('retry-after')) > 0)
     assert.equal((await changePassword(owner, person.password)).status, 200, 'the owner is not kept from it')
     assert.equal(await lives(authority.issuer, thief.access_token), false)
+    const failed = await audited(authority, 'signin.failed', await subOf(authority, person.email))
+    assert.equal(failed.length, guesses, 'each is on record')
+    assert.deepEqual([failed[0]?.sid, failed[0]?.detail], [sidOf(thief), 'the current password'])
   })
 
   it('right passwords cost nothing', async () => {
