@@ -103,6 +103,9 @@ describe('changing a password or an e-mail', () => {
     assert.ok(Number(blocked.headers.get('retry-after')) > 0)
     assert.equal((await changePassword(owner, person.password)).status, 200, 'the owner is not kept from it')
     assert.equal(await lives(authority.issuer, thief.access_token), false)
+    const failed = await audited(authority, 'signin.failed', await subOf(authority, person.email))
+    assert.equal(failed.length, guesses, 'each is on record')
+    assert.deepEqual([failed[0]?.sid, failed[0]?.detail], [sidOf(thief), 'the current password'])
   })
 
   it('right passwords cost nothing', async () => {
@@ -245,6 +248,20 @@ describe('changing a password or an e-mail', () => {
       [one, two].map(({ access_token }) => lives(authority.issuer, access_token)),
     )
     assert.deepEqual(alive, [winner === 'one', winner === 'two'])
+  })
+
+  it('of two changes of one session at once one wins too', async () => {
+    const person = await newPerson()
+    const tokens = await signIn(authority.issuer, { person })
+    const passwords = ['first password', 'second password']
+    const answers = await Promise.all(
+      passwords.map((password) => changePassword(tokens, person.password, password)),
+    )
+    const winner = answers.findIndex(({ status }) => status === 200)
+    const loser = answers[1 - winner]
+    assert.ok(['INVALID_STATE', 'ACCESS_DENIED'].includes(`${loser?.body.code}`), `${loser?.status}`)
+    assert.equal(await canSignIn(person, `${passwords[winner]}`), true)
+    assert.equal(await canSignIn(person, `${passwords[1 - winner]}`), false)
   })
 
   it('two e-mails at once: one wins; one e-mail for two accounts at once: one gets it', async () => {

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { resetPassword } from '../packages/authority/src/account-endings.ts'
 import { addAccount } from '../packages/authority/src/accounts.ts'
+import { MAIL_CODE, readMailCode } from '../packages/authority/src/notify/mail-code.ts'
+import type { AccountChange } from '../packages/authority/src/store/store.ts'
 import { until } from '../packages/guard/test/peer.ts'
 import { createBrowser } from '../tools/browser.ts'
 import { audited, followLink, send, sendForm, subOf } from './account.ts'
@@ -195,6 +198,35 @@ describe('a forgotten password', () => {
     assert.equal(changed.status, 200)
     assert.equal((await follow(last)).status, 400)
     assert.equal(await canSignIn({ email }, 'the last password'), true)
+  })
+
+  it('what changes while the new password is being hashed counts', async () => {
+    const { store, seal, now } = authority.authority
+    const at = now()
+    const changes: AccountChange[] = [
+      { sub: '', email: 'elsewhere@example.com' },
+      { sub: '', password: 'the hash of another one' },
+      { sub: '', deactivatedAt: at },
+      { sub: '', resetRequired: true, validAfter: at },
+    ]
+    for (const change of changes) {
+      const person = await newPerson()
+      const code = `${(await mailedLink(person.email)).split('=')[1]}`
+      const [account, known] = [
+        await store.read({ kind: 'account', email: person.email }),
+        await readMailCode(store, seal, code, at),
+      ]
+      assert.ok(account && known)
+      await store.transact({
+        kind: 'change-account',
+        account: { ...change, sub: account.sub },
+        audit: [],
+        at,
+      })
+      const consume = { op: 'consume' as const, model: MAIL_CODE, id: known.id, at }
+      const late = resetPassword(authority.authority, account, NEW.newPassword, consume, '192.0.2.1')
+      await assert.rejects(late, { code: 'EXPIRED_CODE' }, Object.keys(change)[1])
+    }
   })
 
   it('whoever holds a stolen token can’t make the owner’s link void by signing others out', async () => {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AccessTokenClaims } from '@rescind/guard/claims'
 import { z } from 'zod'
 import { changePassword, meanwhile } from './account-endings.ts'
 import { checkEmail, checkPassword, MAX_PASSWORD, verifyPassword } from './accounts.ts'
@@ -28,7 +29,7 @@ export async function passwordEndpoint(authority: Authority, req: IncomingMessag
   const claims = await recentSignIn(authority, req)
   const { currentPassword, newPassword } = validate(passwordInput, await readJson(req))
   checkPassword(newPassword)
-  const account = await owner(authority, claims, currentPassword)
+  const account = await owner(authority, req, claims, currentPassword)
   const session = await authority.store.read({ kind: 'session', sid: claims.sid })
   const asking = { sid: claims.sid, browser: session?.browser }
   const address = addressOf(req, authority.config.trustProxy)
@@ -48,7 +49,7 @@ export async function emailEndpoint(authority: Authority, req: IncomingMessage, 
   const claims = await recentSignIn(authority, req)
   const { email, currentPassword } = validate(emailInput, await readJson(req))
   checkEmail(email)
-  const account = await owner(authority, claims, currentPassword)
+  const account = await owner(authority, req, claims, currentPassword)
   const { sub, sid } = claims
   // The answer can't hide that an e-mail is taken; but only so many can be asked for.
   limits.emailChange.spend(sub)
@@ -84,16 +85,22 @@ async function recentSignIn(authority: Authority, req: IncomingMessage) {
 
 /** The account of a token, if whoever holds it knows its password too. */
 async function owner(
-  { store, limits }: Authority,
-  { sub, sid }: { sub: string; sid: string },
+  { store, limits, now, config }: Authority,
+  req: IncomingMessage,
+  { sub, sid, clientId }: AccessTokenClaims,
   currentPassword: string,
 ): Promise<Account> {
   // By session, not by account: whoever guesses with a stolen token must not keep the owner from changing it.
   limits.currentPassword.spend(sid)
   const account = await store.read({ kind: 'account-by-sub', sub })
   if (!account) throw authenticationFailed()
-  if (!(await verifyPassword(currentPassword, account.password)))
+  if (!(await verifyPassword(currentPassword, account.password))) {
+    // Whoever guesses with a stolen token is to be seen, like one who guesses on the sign-in page.
+    const who = { actor: `account:${sub}`, sub, sid, clientId, address: addressOf(req, config.trustProxy) }
+    const audit = [{ event: 'signin.failed' as const, at: now(), ...who, detail: 'the current password' }]
+    await store.transact({ kind: 'write', records: [], audit, at: now() })
     throw new RescindError('ACCESS_DENIED', 'The current password is not right.')
+  }
   limits.currentPassword.refund(sid)
   return account
 }
