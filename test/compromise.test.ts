@@ -112,7 +112,7 @@ describe('an account that somebody else has', () => {
         await statusOf(admin, {}),
         await statusOf(admin, { reason: '' }),
         await statusOf(admin, { reason: 'x'.repeat(501) }),
-        await statusOf(admin, { reason: 'x' }, '/v1/admin/accounts/nobody/compromise'),
+        await statusOf(admin, { reason: 'they called' }, '/v1/admin/accounts/nobody/compromise'),
       ],
       [401, 401, 400, 400, 400, 404],
     )
