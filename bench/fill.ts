@@ -7,6 +7,7 @@ import { createIndexes, type Indexes } from '../packages/authority/src/feed/inde
 import { type KeyRing, openKeyRing } from '../packages/authority/src/keys/ring.ts'
 import { openData } from '../packages/authority/src/main.ts'
 import { accessTokenClaims, signAccessToken } from '../packages/authority/src/oauth/access-token.ts'
+import { PASSWORD_ACR } from '../packages/authority/src/oauth/acr.ts'
 import type { Store } from '../packages/authority/src/store/store.ts'
 
 /*
@@ -100,7 +101,14 @@ export async function openSession(
   const refresh = refreshable ? refreshToken(sid, 1, randomBytes(32), ring.secrets) : undefined
   const session: Session = {
     ...{ sid, sub, clientId: 'bench-app', scope: 'notes:read' },
-    ...{ openedAt: at, refreshedAt: at, authTime: iat, resource, resources: { [resource]: 'notes:read' } },
+    ...{
+      openedAt: at,
+      refreshedAt: at,
+      authTime: iat,
+      acr: PASSWORD_ACR,
+      resource,
+      resources: { [resource]: 'notes:read' },
+    },
     ticketHash: hashSecret(logoutTicket(sid, randomBytes(32), ring.secrets)),
     ...(refresh ? { refresh: { generation: 1, hash: hashSecret(refresh) } } : {}),
     tokens: [token],

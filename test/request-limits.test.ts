@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test'
 import { basicOf, openFeed } from './feed-client.ts'
 import { API_GUARD, startTestAuthority, type TestAuthority } from './setup.ts'
 import { lives, post, refresh, refreshed, signIn } from './sign-in.ts'
+import { callTool } from './tool.ts'
 
 /* Each kind of request has a budget of its own, so that a flood of one does not shut the others out. */
 
@@ -45,6 +46,21 @@ describe('a flood from one address', () => {
     })
     assert.equal(revoked.status, 200)
     assert.equal(await lives(authority.issuer, next.access_token), false)
+  })
+
+  it('of refused refreshes through the tools ends in RATE_LIMITED, not in a lie about the token', async () => {
+    const tokens = await signIn(authority.issuer)
+    const pair = { accessToken: tokens.access_token, refreshToken: tokens.refresh_token }
+    assert.equal((await post(`${authority.issuer}/v1/revoke`, pair)).status, 200)
+    const headers = { 'x-forwarded-for': '192.0.2.9' }
+    await flood(() => form('/oauth/token', '192.0.2.9', junk))
+    const ask = () =>
+      callTool(authority.issuer, 'refresh_oauth_tokens', { refreshToken: pair.refreshToken }, headers)
+    const answers = await Promise.all(Array.from({ length: 40 }, ask))
+    const codes = new Set(answers.map(({ content }) => JSON.parse(content[0]?.text ?? '{}').code as string))
+    assert.ok(codes.delete('RATE_LIMITED'))
+    codes.delete('TOKEN_REVOKED')
+    assert.deepEqual([...codes], [])
   })
 
   it('of good requests is none', async () => {

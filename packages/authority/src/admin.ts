@@ -41,7 +41,7 @@ export async function administrator(authority: Authority, req: IncomingMessage):
   const allowed = !person || administers(config, await store.read({ kind: 'account-by-sub', sub }))
   if (!allowed || !scope.includes(ADMIN_SCOPE))
     throw new RescindError('ACCESS_DENIED', 'This is for administrators.')
-  // The command line has no sign-in: it opened the keys a moment ago.
+  // The command line's token is a minute old at most.
   if (person && req.method !== 'GET' && req.method !== 'HEAD') requireRecentSignIn(claims, now())
   return person ? `account:${sub}` : sub
 }

@@ -1,5 +1,6 @@
 import inject from 'light-my-request'
 import type { Authority } from './authority.ts'
+import { RescindError } from './errors.ts'
 
 export type SelfAnswer = { status: number; body: unknown }
 
@@ -7,6 +8,7 @@ export type SelfAnswer = { status: number; body: unknown }
  * Asks ourselves, through the same door as everybody else but without a socket: what the tools do to tokens is
  * what the endpoints do.
  * @param address whom it is asked for
+ * @throws RescindError RATE_LIMITED, where the door is shut for that address
  */
 export async function selfRequest(
   authority: Authority,
@@ -33,5 +35,9 @@ export async function selfRequest(
     },
     ...(form ? { payload: new URLSearchParams(form).toString() } : {}),
   })
+  if (response.statusCode === 429) {
+    const seconds = Number(response.headers['retry-after']) || 1
+    throw new RescindError('RATE_LIMITED', `Too many attempts. Try again in ${seconds} s.`, seconds)
+  }
   return { status: response.statusCode, body: JSON.parse(response.payload || '{}') }
 }

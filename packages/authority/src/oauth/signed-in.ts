@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Authority } from '../authority.ts'
 import type { Account } from '../store/store.ts'
+import { PASSWORD_ACR } from './acr.ts'
 import { deviceShown } from './device.ts'
 import { endedHere } from './prompts.ts'
 import { ROUTES } from './routes.ts'
@@ -19,7 +20,7 @@ export type SignedIn = {
   browser: string
   /** The device that the browser is, if it says so. */
   device?: string
-  /** When the person signed in, in s. */
+  /** When the person signed in beyond doubt, in s; 0: it may be somebody else. */
   authTime: number
 }
 
@@ -32,12 +33,17 @@ export function signedInHere(
   const { provider } = authority.provider()
   return inUnit(async () => {
     const session = await provider.Session.get(provider.createContext(req, res) as never)
-    const { uid: browser, accountId, loginTs = 0 } = session
+    const { uid: browser, accountId, acr, loginTs = 0 } = session
     if (!accountId || (await endedHere(authority, { oidc: { session } }))) return undefined
     const account = await authority.store.read({ kind: 'account-by-sub', sub: accountId })
     if (!account || account.deactivatedAt !== undefined || account.resetRequired) return undefined
     const device = deviceShown(authority, req, accountId)
-    return { account, browser, ...(device === undefined ? {} : { device }), authTime: loginTs }
+    return {
+      account,
+      browser,
+      ...(device === undefined ? {} : { device }),
+      authTime: acr === PASSWORD_ACR ? loginTs : 0,
+    }
   })
 }
 

@@ -21,7 +21,7 @@ import type {
   Transaction,
   WriteOutcome,
 } from '../store.ts'
-import { type Conflict, conflictIn, writeRecords } from './record-writes.ts'
+import { type Conflict, conflictIn, writeRecords } from './apply-records.ts'
 import type { Tables } from './tables.ts'
 
 /**

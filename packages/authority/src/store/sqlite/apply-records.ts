@@ -1,9 +1,10 @@
 import type { RecordWrite, WriteOutcome } from '../store.ts'
 import type { Tables } from './tables.ts'
 
+/** Why a transaction is refused. */
 export type Conflict = Exclude<WriteOutcome, { kind: 'written' }>
 
-/** What speaks against writing records: asked before the first write. */
+/** What keeps records from being written as they are, if anything does: asked before the first write. */
 export function conflictIn(tables: Tables, records: RecordWrite[]): Conflict | undefined {
   for (const record of records) {
     const { model, id, op } = record
