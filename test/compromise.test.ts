@@ -107,8 +107,8 @@ describe('an account that somebody else has', () => {
       (await send(authority.issuer, to, token, body)).status
     assert.deepEqual(
       [
-        await statusOf(tokens.access_token, { reason: 'x' }),
-        await statusOf('nonsense', { reason: 'x' }),
+        await statusOf(tokens.access_token, { reason: 'they called us' }),
+        await statusOf('nonsense', { reason: 'they called us' }),
         await statusOf(admin, {}),
         await statusOf(admin, { reason: '' }),
         await statusOf(admin, { reason: 'x'.repeat(501) }),
