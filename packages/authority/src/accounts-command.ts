@@ -3,7 +3,7 @@ import { reportInWords, reportOn } from './account-report.ts'
 import { findAccount } from './admin-revocations.ts'
 import { RescindError } from './errors.ts'
 import type { Revoked } from './revoke.ts'
-import type { Store } from './store/store.ts'
+import type { Account, Store } from './store/store.ts'
 
 /** The commands about what happened to an account. */
 const COMMANDS = ['compromise', 'deactivate', 'reactivate', 'review', 'reviewed', 'report'] as const
@@ -57,11 +57,19 @@ function ended({ revocations }: Revoked): string {
 }
 
 async function listForReview(store: Store): Promise<string> {
-  const marked = (await store.read({ kind: 'accounts' })).filter(
-    ({ reviewSince }) => reviewSince !== undefined,
-  )
-  const lines = marked.map(({ email, sub, reviewSince }) =>
-    [email, sub, `since ${new Date(reviewSince as number).toISOString()}`].join('\t'),
-  )
+  const lines: string[] = []
+  for await (const { email, sub, reviewSince = 0 } of everyAccount(store, { review: true }))
+    lines.push([email, sub, `since ${new Date(reviewSince).toISOString()}`].join('\t'))
   return lines.join('\n') || 'No account is marked for review.'
+}
+
+/** All accounts in the order in which they were added, or those that are marked for review. */
+export async function* everyAccount(store: Store, which: { review?: true } = {}): AsyncGenerator<Account> {
+  for (let after: number | undefined = 0; after !== undefined; ) {
+    const page: { accounts: Account[]; next?: number } = await store.read({
+      ...{ kind: 'accounts', ...which, after, limit: 1_000 },
+    })
+    yield* page.accounts
+    after = page.next
+  }
 }

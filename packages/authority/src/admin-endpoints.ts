@@ -45,6 +45,7 @@ const OPERATIONS: Record<string, (asked: Asked) => Promise<void>> = {
   async 'GET accounts'({ authority, res, url }) {
     const { review, cursor: after } = readQuery(url, ['review', 'cursor'])
     if (review !== undefined && review !== 'true') throw wrongQuery('review', '`true`')
+    if (after !== undefined && !CURSOR.test(after)) throw wrongQuery('cursor', 'the `next` of a page')
     sendJson(res, 200, await listAccounts(authority, { review: review === 'true', after }))
   },
   async 'GET accounts/*/report'({ authority, res, sub }) {

@@ -68,12 +68,10 @@ export async function listAccounts(
   { store }: Pick<Authority, 'store'>,
   filter: { review: boolean; after?: string },
 ): Promise<{ accounts: AdminAccount[]; next?: string }> {
-  const all = await store.read({ kind: 'accounts' })
-  const first = filter.after === undefined ? 0 : all.findIndex(({ sub }) => sub === filter.after) + 1
-  const meant = all.slice(first).filter((one) => !filter.review || one.reviewSince !== undefined)
-  const page = meant.slice(0, PAGE)
-  const last = meant.length > PAGE ? page.at(-1) : undefined
-  return { accounts: page.map(toAdminAccount), ...(last ? { next: last.sub } : {}) }
+  const review = filter.review ? { review: true as const } : {}
+  const after = Number(filter.after ?? 0)
+  const { accounts, next } = await store.read({ kind: 'accounts', ...review, after, limit: PAGE })
+  return { accounts: accounts.map(toAdminAccount), ...(next === undefined ? {} : { next: `${next}` }) }
 }
 
 /** What administrators see of an account: never its password. */

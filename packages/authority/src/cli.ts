@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import { addAccount, setPassword } from './accounts.ts'
-import { type AccountCommand, accountCommand, isAccountCommand } from './accounts-command.ts'
+import { type AccountCommand, accountCommand, everyAccount, isAccountCommand } from './accounts-command.ts'
 import { type AuditCommand, auditCommand, isAuditCommand } from './audit-command.ts'
 import { ConfigError, readConfig } from './config.ts'
 import { RescindError } from './errors.ts'
@@ -115,8 +115,7 @@ async function run(args: string[]): Promise<void> {
       })
     case 'accounts list':
       return withStore(values, async (store) => {
-        for (const { email, sub, name } of await store.read({ kind: 'accounts' }))
-          print(`${email}\t${sub}\t${name}`)
+        for await (const { email, sub, name } of everyAccount(store)) await print(`${email}\t${sub}\t${name}`)
       })
     case 'accounts set-password':
       return withStore(values, async (store) => {

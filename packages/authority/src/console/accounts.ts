@@ -1,6 +1,6 @@
 import { compromise, deactivate, reactivate, reviewed } from '../account-endings.ts'
 import { reportOn } from '../account-report.ts'
-import { toAdminAccount } from '../admin-lists.ts'
+import { listAccounts } from '../admin-lists.ts'
 import { findAccount } from '../admin-revocations.ts'
 import { RescindError } from '../errors.ts'
 import { sendHtml } from '../http/respond.ts'
@@ -14,10 +14,8 @@ export async function showStart(asking: Asking): Promise<void> {
   const { authority, res, url } = asking
   const wanted = wantedPath(url)
   if (wanted) return goTo(asking, wanted)
-  const marked = (await authority.store.read({ kind: 'accounts' })).filter(
-    (one) => one.reviewSince !== undefined,
-  )
-  const options = { issuerName: authority.config.name, review: marked.map(toAdminAccount), ...toldIn(asking) }
+  const { accounts: review } = await listAccounts(authority, { review: true })
+  const options = { issuerName: authority.config.name, review, ...toldIn(asking) }
   sendHtml(res, 200, await findPage(options))
 }
 

@@ -31,4 +31,33 @@ export function accountConformance(store: () => Store) {
     assert.deepEqual(kinds, ['conflict', 'written', 'conflict', 'conflict', 'written'])
     assert.equal((await store().read({ kind: 'account-by-sub', sub: 'bob' }))?.email, 'first@x')
   })
+
+  it('listed-twice-or-never: accounts come page by page, each once, and those for review alone if that is asked', async () => {
+    const add = (n: number) => {
+      const account = { sub: `a${n}`, email: `${n}@x`, name: 'A', password: 'hash', createdAt: NOW }
+      const audit = { event: 'account.created' as const, at: NOW, actor: 'test' }
+      return store().transact({ kind: 'add-account', account, audit })
+    }
+    for (let n = 0; n < 7; n++) await add(n)
+    for (const sub of ['a2', 'a5']) {
+      const account = { sub, reviewSince: NOW }
+      await store().transact({ kind: 'change-account', account, audit: [], at: NOW })
+    }
+    const list = async (which: { review?: true }, limit: number) => {
+      const found: string[] = []
+      for (let after: number | undefined = 0; after !== undefined; ) {
+        const page: { accounts: Account[]; next?: number } = await store().read({
+          ...{ kind: 'accounts', ...which, after, limit },
+        })
+        assert.ok(page.accounts.length <= limit)
+        found.push(...page.accounts.map(({ sub }) => sub))
+        after = page.next
+      }
+      return found.join(' ')
+    }
+    for (const limit of [1, 3, 7, 100]) {
+      assert.equal(await list({}, limit), 'a0 a1 a2 a3 a4 a5 a6')
+      assert.equal(await list({ review: true }, limit), 'a2 a5')
+    }
+  })
 }

@@ -221,7 +221,8 @@ export type Query =
   | { kind: 'cut-off-tokens'; clientId?: string; after: number; at: number; limit: number }
   | { kind: 'account'; email: string }
   | { kind: 'account-by-sub'; sub: string }
-  | { kind: 'accounts' }
+  /** Accounts in the order in which they were added, after a place (0 at first); with `review` those marked for it. */
+  | { kind: 'accounts'; review?: true; after: number; limit: number }
   | { kind: 'keys' }
   /** The log after `seq`, oldest first, at most `limit`. */
   | { kind: 'revocations'; after: number; since?: number; limit: number }
@@ -252,7 +253,7 @@ type Answers = DeliveryAnswers & {
   'cut-off-tokens': { indexes: number[]; next: number }
   account: Account | undefined
   'account-by-sub': Account | undefined
-  accounts: Account[]
+  accounts: { accounts: Account[]; next?: number }
   keys: StoredKey[]
   revocations: LoggedRevocation[]
   head: Head

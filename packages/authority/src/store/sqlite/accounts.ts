@@ -8,7 +8,10 @@ type Row = Record<string, string | number | null>
 export function openAccounts(db: DatabaseSync) {
   const byEmail = db.prepare('SELECT * FROM accounts WHERE email = ?')
   const bySub = db.prepare('SELECT * FROM accounts WHERE sub = ?')
-  const all = db.prepare('SELECT * FROM accounts ORDER BY created_at')
+  const some = db.prepare('SELECT rowid, * FROM accounts WHERE rowid > ? ORDER BY rowid LIMIT ?')
+  const marked = db.prepare(
+    'SELECT rowid, * FROM accounts WHERE review_since IS NOT NULL AND rowid > ? ORDER BY rowid LIMIT ?',
+  )
   const insert = db.prepare(
     'INSERT INTO accounts (sub, email, name, password, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
   )
@@ -21,7 +24,12 @@ export function openAccounts(db: DatabaseSync) {
     ...openDevices(db),
     account: (email: string) => account(byEmail.get(email)),
     accountBySub: (sub: string) => account(bySub.get(sub)),
-    accounts: () => all.all().map((row) => account(row) as Account),
+    accounts(review: boolean, after: number, limit: number) {
+      const rows = (review ? marked : some).all(after, limit) as Row[]
+      const last = rows.length === limit ? (rows.at(-1)?.rowid as number) : undefined
+      const accounts = rows.map((row) => account(row) as Account)
+      return { accounts, ...(last === undefined ? {} : { next: last }) }
+    },
     /** False when the e-mail is taken. */
     insertAccount({ sub, email, name, password, createdAt }: Account): boolean {
       return insert.run(sub, email, name, password, createdAt).changes === 1

@@ -37,7 +37,7 @@ function ask(tables: Tables, query: Query): AnswerOf<Query> {
     case 'account-by-sub':
       return tables.accountBySub(query.sub)
     case 'accounts':
-      return tables.accounts()
+      return tables.accounts(query.review === true, query.after, query.limit)
     case 'keys':
       return tables.keys()
     case 'revocations':

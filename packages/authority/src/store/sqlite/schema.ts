@@ -112,6 +112,7 @@ const MIGRATIONS = [
     at INTEGER NOT NULL
   ) STRICT;
   `,
+  'CREATE INDEX accounts_review ON accounts (review_since) WHERE review_since IS NOT NULL;',
 ]
 
 /**
