@@ -43,7 +43,11 @@ export type RunningAuthority = { authority: Authority; url: string; close(): Pro
 
 const SWEEP = 10_000
 /** A request that is not sent whole by then is cut off; looked at every two seconds. */
-const SERVER_LIMITS = { requestTimeout: 30_000, headersTimeout: 10_000, connectionsCheckingInterval: 2_000 }
+const SERVER_LIMITS = {
+  ...{ requestTimeout: 30_000, headersTimeout: 10_000, connectionsCheckingInterval: 2_000 },
+  // Longer than proxies keep theirs: where the server closes first, a request that is on its way is lost.
+  keepAliveTimeout: 75_000,
+}
 
 /**
  * Opens the store of a data directory, and the key that its contents are sealed under.
