@@ -72,6 +72,18 @@ describe('the rescind command', () => {
     assert.match(rescind(['--help']).stdout, /Usage: rescind/)
   })
 
+  it('takes an id that begins with a dash for what it is', () => {
+    for (const kid of ['-abcdefghijklmno', '--bcdefghijklmno']) {
+      const dropped = rescind(['keys', 'drop', kid, ...at])
+      assert.deepEqual([dropped.status, /There is no such signing key/.test(dropped.stderr)], [1, true], kid)
+      assert.equal(rescind([...at, 'keys', 'drop', kid]).status, 1)
+    }
+    const device = '-bcdefghijklmnopqrstuv'
+    const none = rescind(['audit', 'show', '--sid', device, ...at])
+    assert.deepEqual([none.status, none.stdout, none.stderr], [0, '', ''])
+    assert.equal(rescind(['keys', 'drop', '--no-such-flag', ...at]).status, 2)
+  })
+
   it('finds a changed audit record', () => {
     assert.match(rescind(['audit', 'verify', ...at]).stdout, /whole: 2 records/)
     const db = new DatabaseSync(join(data, 'rescind.db'))

@@ -174,10 +174,23 @@ function keys(values: Options, action: KeyCommand, operand: string | undefined) 
 
 function parse(args: string[]): { values: Options; positionals: string[] } {
   try {
-    return parseArgs({ args, options: OPTIONS, allowPositionals: true })
+    return parseArgs({ args: withIds(args), options: OPTIONS, allowPositionals: true })
   } catch (error) {
     throw new UsageError((error as Error).message)
   }
+}
+
+/** Ids of ours may begin with a dash: such a one is no flag, but the operand, or the value of the flag before it. */
+function withIds(args: string[]): string[] {
+  const ids: string[] = []
+  const rest: string[] = []
+  for (const arg of args) {
+    const flag = rest.at(-1)?.slice(2) as keyof typeof OPTIONS
+    if (!/^-([\w-]{15}|[\w-]{21})$/.test(arg) || Object.hasOwn(OPTIONS, arg.slice(2))) rest.push(arg)
+    else if (OPTIONS[flag]?.type === 'string') rest.push(`${rest.pop()}=${arg}`)
+    else ids.push(arg)
+  }
+  return ids.length > 0 ? [...rest, '--', ...ids] : rest
 }
 
 function configFrom({ config, data, port, host, issuer }: Options) {

@@ -43,11 +43,9 @@ export type RunningAuthority = { authority: Authority; url: string; close(): Pro
 
 const SWEEP = 10_000
 /** A request that is not sent whole by then is cut off; looked at every two seconds. */
-const SERVER_LIMITS = {
-  ...{ requestTimeout: 30_000, headersTimeout: 10_000, connectionsCheckingInterval: 2_000 },
-  // Longer than proxies keep theirs: where the server closes first, a request that is on its way is lost.
-  keepAliveTimeout: 75_000,
-}
+/** Idle connections are kept for longer than proxies keep theirs: whoever closes first loses what is on its way. */
+const KEEP = { keepAliveTimeout: 75_000, connectionsCheckingInterval: 2_000 }
+const SERVER_LIMITS = { requestTimeout: 30_000, headersTimeout: 10_000, ...KEEP }
 
 /**
  * Opens the store of a data directory, and the key that its contents are sealed under.
