@@ -6,7 +6,7 @@ import type { Session } from './domain/session.ts'
 import { endedPageUrl } from './ended-code.ts'
 import { RescindError } from './errors.ts'
 import { addressOf } from './http/address.ts'
-import { readJson } from './http/body.ts'
+import { isForm, readForm, readJson } from './http/body.ts'
 import { sendJson } from './http/respond.ts'
 import { iso } from './own-sessions.ts'
 import { MAX_TOKEN, readOwnSecret } from './revoke.ts'
@@ -16,11 +16,14 @@ const input = z.strictObject({ ticket: z.string().min(1).max(MAX_TOKEN) })
 
 /**
  * `POST /v1/ended`: whether and why a session has ended, for an app that holds its logout ticket; and the address of a page
- * that tells the person.
+ * that tells the person. JSON, or a form, which a page may send without asking for leave first.
  * @throws RescindError VALIDATION_ERROR, INVALID_TOKEN, RATE_LIMITED
  */
 export async function endedEndpoint(authority: Authority, req: IncomingMessage, res: ServerResponse) {
-  const { ticket } = validate(input, await readJson(req))
+  const { ticket } = validate(
+    input,
+    isForm(req) ? Object.fromEntries(await readForm(req)) : await readJson(req),
+  )
   const session = await sessionOf(authority, ticket)
   if (!session) {
     authority.limits.badRevocation.spend(addressOf(req, authority.config.trustProxy))

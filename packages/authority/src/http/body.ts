@@ -89,17 +89,19 @@ export async function readJson(req: IncomingMessage): Promise<Record<string, unk
   return value as Record<string, unknown>
 }
 
+const FORM = 'application/x-www-form-urlencoded'
+
+export function isForm(req: IncomingMessage): boolean {
+  return mediaType(req) === FORM
+}
+
 /**
  * Reads a form; a field given twice is refused (RFC 6749 §3.1).
  * @throws RescindError UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, VALIDATION_ERROR
  */
 export async function readForm(req: IncomingMessage): Promise<Map<string, string>> {
-  if (mediaType(req) !== 'application/x-www-form-urlencoded') {
-    throw new RescindError(
-      'UNSUPPORTED_MEDIA_TYPE',
-      'Send the body as a form, with Content-Type: application/x-www-form-urlencoded.',
-    )
-  }
+  if (!isForm(req))
+    throw new RescindError('UNSUPPORTED_MEDIA_TYPE', `Send the body as a form, with Content-Type: ${FORM}.`)
   const form = new Map<string, string>()
   for (const [name, value] of new URLSearchParams(text(await readBody(req)))) {
     if (form.has(name)) throw new RescindError('VALIDATION_ERROR', 'A form field is given twice.')

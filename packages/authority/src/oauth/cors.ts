@@ -45,7 +45,8 @@ export function cors(origins: Origins, req: IncomingMessage, res: ServerResponse
   const allowed = origin !== undefined && origins.has(origin)
   if (allowed) {
     res.setHeader('access-control-allow-origin', origin)
-    res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After, Preference-Applied')
+    // `Date` lets a device whose clock is wrong make DPoP proofs that are of now.
+    res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After, Preference-Applied, Date')
   }
   if (req.method !== 'OPTIONS') return false
   if (allowed) {

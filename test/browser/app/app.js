@@ -1,0 +1,115 @@
+// An app as a test needs one: it has private data in every storage there is.
+import { createClient } from '/client.js'
+import config from '/config.js'
+
+const client = createClient(config)
+const heard = []
+const app = { client, heard, done: false, cleared: [], dump, accessToken, fill, show, listen }
+globalThis.app = app
+
+client.on('session-ended', (ended) => heard.push({ event: 'session-ended', ...ended }))
+client.on('delivery', (delivery) => heard.push({ event: 'delivery', ...delivery }))
+client.onClear((_ended, everywhere) => {
+  app.cleared.push(everywhere)
+  document.querySelector('#private').textContent = ''
+})
+
+if (location.pathname === '/callback') {
+  try {
+    await client.handleCallback()
+    history.replaceState(null, '', '/')
+  } catch (error) {
+    app.failed = `${error.code} ${error.message}`
+  }
+}
+await client.ready().catch(() => {})
+if (client.state().status === 'signed-in' && location.pathname !== '/login') await show().catch(() => {})
+app.done = true
+
+async function show() {
+  const response = await client.fetch(`${config.api}/notes`)
+  const { notes } = await response.json()
+  document.querySelector('#private').textContent = `private: ${notes.join(', ')}`
+}
+
+/** Private data, everywhere. */
+async function fill() {
+  const secret = 'private data of the person'
+  localStorage.setItem('notes', secret)
+  localStorage.setItem('shell', 'a theme that stays')
+  sessionStorage.setItem('notes', secret)
+  // biome-ignore lint/suspicious/noDocumentCookie: as apps do
+  document.cookie = `notes=${encodeURIComponent(secret)}; path=/`
+  await new Promise((resolve) => {
+    const open = indexedDB.open('app-data', 1)
+    open.onupgradeneeded = () => open.result.createObjectStore('notes')
+    open.onsuccess = () => {
+      const tx = open.result.transaction('notes', 'readwrite')
+      tx.objectStore('notes').put(secret, 'all')
+      tx.oncomplete = () => resolve(open.result.close())
+    }
+  })
+  await (await caches.open('private')).put('/private', new Response(secret))
+  await (await caches.open('shell')).put('/theme', new Response('a theme that stays'))
+}
+
+/** An event stream and a WebSocket, open until the session ends. */
+async function listen() {
+  const stream = await client.fetch(`${config.api}/events`)
+  app.stream = 'open'
+  const reader = stream.body.getReader()
+  const end = () => {
+    app.stream = 'closed'
+  }
+  const next = () => reader.read().then(({ done }) => (done ? end() : next()), end)
+  next()
+  app.socket = client.track(new WebSocket(config.socket))
+  await new Promise((resolve) => {
+    app.socket.onopen = resolve
+  })
+}
+
+async function accessToken() {
+  const seen = []
+  const { fetch: real } = globalThis
+  globalThis.fetch = (request, ...rest) => {
+    seen.push(new Request(request).headers.get('authorization'))
+    return real(request, ...rest)
+  }
+  await client.fetch(`${config.api}/notes`)
+  globalThis.fetch = real
+  return seen.find(Boolean)?.split(' ')[1]
+}
+
+async function dump() {
+  const all = {
+    local: { ...localStorage },
+    session: { ...sessionStorage },
+    cookie: document.cookie,
+    databases: {},
+    caches: {},
+  }
+  for (const { name } of await indexedDB.databases()) {
+    all.databases[name] = await new Promise((resolve) => {
+      const open = indexedDB.open(name)
+      open.onsuccess = async () => {
+        const stores = [...open.result.objectStoreNames]
+        const read = {}
+        for (const store of stores)
+          read[store] = await new Promise((done) => {
+            const request = open.result.transaction(store).objectStore(store).getAll()
+            request.onsuccess = () => done(request.result)
+          })
+        open.result.close()
+        resolve(read)
+      }
+    })
+  }
+  for (const name of await caches.keys()) {
+    const cache = await caches.open(name)
+    all.caches[name] = await Promise.all(
+      (await cache.keys()).map(async (key) => [key.url, await (await cache.match(key)).text()]),
+    )
+  }
+  return JSON.stringify(all)
+}
