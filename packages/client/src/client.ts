@@ -3,9 +3,10 @@ import { followEvents, type SessionEvent } from './events.ts'
 import { createEnding, type LogoutResult } from './logout.ts'
 import { createOutbox, type Delivery } from './outbox.ts'
 import type { Ended, Platform, Tokens } from './platform.ts'
+import { postForm } from './post-form.ts'
 import { createSessionCore, type Live, type SessionState, sessionEnded } from './session.ts'
 import { createSessions, type Sessions } from './sessions.ts'
-import { joined, within } from './within.ts'
+import { within } from './within.ts'
 
 /** What a client tells its app. */
 export type ClientEvents = {
@@ -78,7 +79,7 @@ export function createClientCore(platform: Platform, options: CoreOptions): Clie
       try {
         listener(value as never)
       } catch (error) {
-        setTimeout(() => {
+        queueMicrotask(() => {
           throw error
         })
       }
@@ -103,10 +104,8 @@ export function createClientCore(platform: Platform, options: CoreOptions): Clie
   async function why(ticket: string): Promise<Partial<Ended> & { ended?: boolean }> {
     try {
       return await within(ASK, async (signal) => {
-        const headers = { 'content-type': 'application/x-www-form-urlencoded' }
-        const body = new URLSearchParams({ ticket }).toString()
-        const response = await fetch(`${authority}/v1/ended`, { method: 'POST', headers, body, signal })
-        return response.ok ? await response.json() : {}
+        const response = await postForm(`${authority}/v1/ended`, { ticket }, signal)
+        return response.ok ? response.json() : {}
       })
     } catch {
       return {}
@@ -121,8 +120,7 @@ export function createClientCore(platform: Platform, options: CoreOptions): Clie
     const told = known ? { ...known, ended: true } : await why(held.tokens.ticket)
     const page = told.page?.startsWith(`${authority}/`) ? told.page : undefined
     const { reason = 'unknown', at = new Date().toISOString() } = told
-    const to = options.redirect && (page ?? options.loginPage)
-    const ended = { reason, at, ...(page === undefined ? {} : { page }), to }
+    const ended = { reason, at, page, to: options.redirect && (page ?? options.loginPage) }
     // What nobody can say is dead is ended for good.
     await endHere(ended, told.ended ? undefined : 'user_logout')
   }
@@ -130,13 +128,15 @@ export function createClientCore(platform: Platform, options: CoreOptions): Clie
   async function send(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     const request = new Request(input, init)
     if (!options.origins.includes(new URL(request.url).origin)) {
-      const message = `\`origins\` does not have that of ${request.url.split(/[?#]/)[0]}, so it gets no token.`
-      throw new RescindClientError('CONFIGURATION', message)
+      throw new RescindClientError(
+        'CONFIGURATION',
+        'Only `origins` get the token; add that of this URL, or use `fetch`.',
+      )
     }
     const first = await core.current()
     const signal = core.signal()
     const once = async (live: Live) => {
-      const either = joined(signal, request.signal)
+      const either = platform.either(signal, request.signal)
       try {
         return await platform.send(new Request(request.clone(), either), live.tokens)
       } catch (error) {

@@ -15,11 +15,7 @@ export class RescindClientError extends Error {
   readonly code: ClientErrorCode
   readonly reason: string | undefined
 
-  constructor(
-    code: ClientErrorCode,
-    message: string,
-    { reason, cause }: { reason?: string; cause?: unknown } = {},
-  ) {
+  constructor(code: ClientErrorCode, message: string, reason?: string, cause?: unknown) {
     super(message, { cause })
     this.name = 'RescindClientError'
     this.code = code
@@ -28,5 +24,5 @@ export class RescindClientError extends Error {
 }
 
 export function unavailable(cause?: unknown): RescindClientError {
-  return new RescindClientError('UNAVAILABLE', 'The authority could not be reached. Try again.', { cause })
+  return new RescindClientError('UNAVAILABLE', 'The authority can’t be reached. Try again.', undefined, cause)
 }

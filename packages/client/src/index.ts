@@ -22,7 +22,7 @@ export type ClientOptions = {
   clientId: string
   /** Where the authority sends the person back to; call `handleCallback()` there. */
   redirectUri: string
-  /** Default: `openid`, which is always asked for. */
+  /** Besides `openid`, which is always asked for. */
   scope?: string
   /** The API that the tokens are for (RFC 8707). */
   resource?: string
@@ -60,13 +60,13 @@ export type WebClient = Client & {
 export function createClient(options: ClientOptions): WebClient {
   const { clientId, redirectUri, resource, keep, clear, loginPage = '/login', redirect = true } = options
   const authority = origin(options.authority, 'authority')
-  const scope = [...new Set(['openid', ...(options.scope ?? '').split(' ')])].join(' ').trim()
   const origins = [authority, ...(options.origins ?? (resource === undefined ? [] : [resource]))]
   if (!globalThis.navigator?.locks || !globalThis.crypto?.subtle)
     throw new RescindClientError(
       'CONFIGURATION',
       'This needs a browser, and a page from https or this machine.',
     )
+  const scope = `openid ${options.scope ?? ''}`.trim()
   const grants = createGrants({ authority, clientId, redirectUri, scope, resource })
   const hooks = new Set<(ended: Ended, everywhere: boolean) => unknown>()
   const name = databaseName(clientId)
@@ -78,6 +78,7 @@ export function createClient(options: ClientOptions): WebClient {
     refresh: grants.refresh,
     send: grants.send,
     clearing: (everywhere, ended) => clearSteps({ clientId, clear, keep, hooks }, everywhere, ended),
+    either: (...both) => ({ signal: AbortSignal.any(both), release() {} }),
     tellTabs: () => tabs.postMessage('look'),
     async queued() {
       const worker = (await navigator.serviceWorker?.getRegistration()) as
@@ -117,7 +118,7 @@ export function createClient(options: ClientOptions): WebClient {
       const epoch = await core.epoch()
       const { tokens, returnTo } = await grants.finish(answer)
       await core.opened(tokens, epoch)
-      return returnTo === undefined ? {} : { returnTo }
+      return { returnTo }
     },
     onClear(hook) {
       hooks.add(hook)

@@ -1,5 +1,6 @@
 import type { Platform, QueuedLogout } from './platform.ts'
-import { judge, type Verdict } from './receipt.ts'
+import { postForm } from './post-form.ts'
+import { judge } from './receipt.ts'
 import { within } from './within.ts'
 
 /** What became of a logout that was tried. */
@@ -43,34 +44,20 @@ export function createOutbox({ store, lock, authority, clientId, tell = () => {}
   let timer: ReturnType<typeof setTimeout> | undefined
   let stopped = false
 
-  async function attempt({ sid, ticket, reason }: QueuedLogout): Promise<Verdict> {
-    const post = (path: string, fields: Record<string, string>, signal: AbortSignal) =>
-      fetch(authority + path, {
-        ...{
-          method: 'POST',
-          credentials: 'omit',
-          cache: 'no-store',
-          redirect: 'error',
-          keepalive: true,
-          signal,
-        },
-        headers: { 'content-type': 'application/x-www-form-urlencoded' },
-        body: new URLSearchParams(fields).toString(),
-      })
+  async function send({ sid, ticket, reason }: QueuedLogout): Promise<Delivery & { after?: number }> {
     try {
       return await within(PATIENCE, async (signal) => {
         const sent = { client_id: clientId, token: ticket, token_type_hint: 'logout_ticket', reason }
-        const verdict = await judge(await post('/oauth/revoke', sent, signal), sid)
-        if (verdict.kind === 'not-yet') return verdict
+        const verdict = await judge(await postForm(`${authority}/oauth/revoke`, sent, signal), sid)
         // Whoever says so has to stand by it: a cache or a proxy knows nothing of the next question.
-        const asked = await post('/v1/ended', { ticket }, signal)
-        const { ended } = (await asked.json()) as { ended?: unknown }
-        return ended === true
-          ? verdict
-          : { kind: 'not-yet', why: 'claimed that the session ended, and it lives' }
+        if (verdict.server !== 'queued') {
+          const asked = await postForm(`${authority}/v1/ended`, { ticket }, signal)
+          if ((await asked.json()).ended !== true) throw new Error('the session lives, whatever was answered')
+        }
+        return { sid, ...verdict }
       })
     } catch (error) {
-      return { kind: 'not-yet', why: (error as Error).message }
+      return { sid, server: 'queued', why: (error as Error).message }
     }
   }
 
@@ -80,42 +67,25 @@ export function createOutbox({ store, lock, authority, clientId, tell = () => {}
       const logout = (await store.queued()).find((one) => one.sid === sid)
       if (!logout) return { sid, server: 'already-revoked' }
       if (!wanted(logout)) return { sid, server: 'queued' }
-      const verdict = await attempt(logout)
-      if (verdict.kind === 'not-yet') {
-        const { why, after } = verdict
+      const { after, ...delivery } = await send(logout)
+      if (delivery.server === 'queued' && Date.now() - logout.at < MAX_AGE)
         await store.queue(putOff(logout, after))
-        return told({ sid, server: 'queued', why })
-      }
-      await store.unqueue(sid)
-      return told({ sid, server: verdict.kind })
+      else await store.unqueue(sid)
+      tell(delivery)
+      return delivery
     })
-  }
-
-  function told(delivery: Delivery): Delivery {
-    tell(delivery)
-    return delivery
   }
 
   const outbox: Outbox = {
     async deliver({ first, woken } = {}) {
       const wanted = (one: QueuedLogout) => one.sid === first || isDue(one, woken)
-      const all = await store.queued()
-      const old = all.filter(({ at }) => Date.now() - at > MAX_AGE)
-      for (const { sid } of old) await store.unqueue(sid)
-      const due = all.filter((one) => !old.includes(one) && wanted(one))
-      const sids = new Set(due.map(({ sid }) => sid))
-      if (first !== undefined) sids.add(first)
+      const due = (await store.queued()).filter(wanted).map(({ sid }) => sid)
+      const sids = new Set(first === undefined ? due : [first, ...due])
       const tried = await Promise.all([...sids].map((sid) => tryOne(sid, wanted)))
       plan(await store.queued())
       return tried.find(({ sid }) => sid === first)
     },
-    async send(logout) {
-      const { sid } = logout
-      const verdict = await attempt(logout)
-      return verdict.kind === 'not-yet'
-        ? { sid, server: 'queued', why: verdict.why }
-        : { sid, server: verdict.kind }
-    },
+    send,
     stop() {
       stopped = true
       clearTimeout(timer)

@@ -78,6 +78,8 @@ export type Platform = {
   send(request: Request, tokens: Tokens): Promise<Response>
   /** What is cleared here; `everywhere` is what all tabs share too. */
   clearing(everywhere: boolean, ended: Ended): ClearStep[]
+  /** A signal that aborts with either, until it is released. */
+  either(a: AbortSignal, b: AbortSignal): { signal: AbortSignal; release(): void }
   /** Lets the other tabs look at the store. */
   tellTabs(): void
   /** Asks to be woken when the network is back, where something can do that. */

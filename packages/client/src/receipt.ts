@@ -1,8 +1,8 @@
-/** What an answer to a logout is worth. Only the first two end it. */
+/** What an answer to a logout is worth; what is `queued` is not over. */
 export type Verdict =
-  | { kind: 'confirmed' | 'already-revoked' }
+  | { server: 'confirmed' | 'already-revoked' }
   /** `after`, in ms: the answer said when to come back. */
-  | { kind: 'not-yet'; why: string; after?: number }
+  | { server: 'queued'; why: string; after?: number }
 
 /**
  * Judges what came back for a logout ticket. RFC 7009 answers 200 for whatever it does not know, and so does many a proxy
@@ -12,11 +12,11 @@ export async function judge(response: Response, sid: string): Promise<Verdict> {
   const { status } = response
   const body = (await response.json().catch(() => undefined)) as Receipt | undefined
   if (status === 200 && body?.revoked === true) {
-    if (body.already === true) return { kind: 'already-revoked' }
+    if (body.already === true) return { server: 'already-revoked' }
     const ours = (one: Entry) => one?.what === 'session' && one.sid === sid && Number(one.seq) > 0
-    if (Array.isArray(body.ended) && body.ended.some(ours)) return { kind: 'confirmed' }
+    if (Array.isArray(body.ended) && body.ended.some(ours)) return { server: 'confirmed' }
   }
-  return { kind: 'not-yet', why: `answered ${status} without a receipt`, after: retryAfter(response) }
+  return { server: 'queued', why: `answered ${status} without a receipt`, after: retryAfter(response) }
 }
 
 type Entry = { what?: unknown; sid?: unknown; seq?: unknown } | undefined

@@ -139,5 +139,5 @@ function stateOf({ tokens, ended }: Held, signal: AbortSignal): SessionState {
 
 export function sessionEnded(ended?: Ended): RescindClientError {
   const message = 'The session has ended. Call `signIn()` to open another.'
-  return new RescindClientError('SESSION_ENDED', message, { reason: ended?.reason })
+  return new RescindClientError('SESSION_ENDED', message, ended?.reason)
 }

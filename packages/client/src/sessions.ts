@@ -42,8 +42,7 @@ export function createSessions(
     const body = await response.json().catch(() => undefined)
     if (response.ok && body) return body as T
     if (response.status >= 500 || response.status === 429 || !body) throw unavailable()
-    const { error, code } = body as { error?: string; code?: string }
-    throw new RescindClientError('REFUSED', `${error ?? response.status}`, { reason: code })
+    throw new RescindClientError('REFUSED', body.error, body.code)
   }
   return {
     list: async () => (await ask<{ sessions: ListedSession[] }>('GET', '')).sessions,

@@ -25,18 +25,3 @@ export function within<T>(
     Promise.resolve(control.signal).then(work).finally(done).then(resolve, reject)
   })
 }
-
-/** A signal that aborts with either; where there is no `AbortSignal.any`, only until it is released. */
-export function joined(a: AbortSignal, b: AbortSignal): { signal: AbortSignal; release(): void } {
-  if (AbortSignal.any) return { signal: AbortSignal.any([a, b]), release() {} }
-  const control = new AbortController()
-  const abort = () => control.abort(a.aborted ? a.reason : b.reason)
-  for (const one of [a, b]) one.addEventListener('abort', abort)
-  if (a.aborted || b.aborted) abort()
-  return {
-    signal: control.signal,
-    release() {
-      for (const one of [a, b]) one.removeEventListener('abort', abort)
-    },
-  }
-}

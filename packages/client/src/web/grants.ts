@@ -57,21 +57,22 @@ export function createGrants({ authority, clientId, redirectUri, scope, resource
    * @throws RescindClientError REFUSED, with the error of RFC 6749 §5.2 as its reason; or what the network threw
    */
   async function ask(
-    { proof, ...before }: Partial<Tokens>,
+    before: Partial<Tokens>,
     request: (options: oauth.TokenEndpointRequestOptions) => Promise<Response>,
     nonce?: string,
   ): Promise<Tokens> {
+    const { proof } = before
     for (let again = false; ; again = true) {
       const response = await request({ ...dpop(proof), additionalParameters: resource ? { resource } : {} })
       const answer: Answer = await response.json()
-      if (response.ok) return { ...before, proof, ...read(answer, nonce) } as Tokens
+      if (response.ok) return read(answer, before, nonce)
       const { error, error_description } = answer
       const theirs = Date.parse(response.headers.get('date') ?? '')
       if (error === 'invalid_dpop_proof' && theirs && !again) {
         client[oauth.clockSkew] = Math.round((theirs - Date.now()) / 1000)
         provers.delete(proof as object)
       } else if (response.status < 500 && error && error !== 'temporarily_unavailable')
-        throw new RescindClientError('REFUSED', error_description ?? error, { reason: error })
+        throw new RescindClientError('REFUSED', error_description ?? error, error)
       else throw new Error(`answered ${response.status}`)
     }
   }
@@ -80,19 +81,21 @@ export function createGrants({ authority, clientId, redirectUri, scope, resource
    * What an answer of the token endpoint gives. It came straight from there, so the signature of its ID token need not be
    * checked (OpenID Connect Core §3.1.3.7, point 6); that it is the answer to this sign-in has to be.
    */
-  function read(answer: Answer, nonce?: string): Partial<Tokens> {
+  function read(answer: Answer, before: Partial<Tokens>, nonce?: string): Tokens {
     const { access_token, token_type, expires_in, refresh_token, logout_ticket, id_token } = answer
     const claims = claimsOf(id_token)
-    const fits =
-      claims.iss === authority && [claims.aud].flat().includes(clientId) && claims.sid && claims.sub
-    const proven =
-      /^dpop$/i.test(token_type) && (nonce === undefined || (claims.nonce === nonce && logout_ticket))
-    if (!access_token || !fits || !proven)
-      throw new Error('the answer of the token endpoint is not as it should be')
+    const ticket = logout_ticket ?? before.ticket
+    const { iss, aud, sid, sub } = claims
+    const fits = iss === authority && [aud].flat().includes(clientId) && sid && sub && access_token && ticket
+    if (!fits || !/^dpop$/i.test(token_type) || (nonce && claims.nonce !== nonce))
+      throw new Error('this is not the answer to it')
     return {
-      ...{ accessToken: access_token, expiresAt: Date.now() + expires_in * 1000, claims },
-      ...(refresh_token && { refreshToken: refresh_token }),
-      ...(logout_ticket && { ticket: logout_ticket }),
+      accessToken: access_token,
+      expiresAt: Date.now() + expires_in * 1000,
+      refreshToken: refresh_token ?? before.refreshToken,
+      ticket,
+      claims,
+      proof: before.proof,
     }
   }
 
@@ -137,14 +140,15 @@ export function createGrants({ authority, clientId, redirectUri, scope, resource
       const { verifier = '', state = '-', nonce = '', returnTo } = begun
       try {
         const parameters = oauth.validateAuthResponse(as, client, url, state)
-        const proof = await oauth.generateKeyPair('ES256')
+        // Nothing can read it out of the browser.
+        const proof = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
         const given = [as, client, oauth.None(), parameters, redirectUri, verifier] as const
         const request = (options: object) => oauth.authorizationCodeGrantRequest(...given, options)
         return { tokens: await ask({ proof }, request, nonce), returnTo }
       } catch (cause) {
         const { reason, error } = cause as { reason?: string; error?: string }
         const message = `The sign-in failed: ${(cause as Error).message}. Call \`signIn()\` again.`
-        throw new RescindClientError('SIGN_IN_FAILED', message, { reason: reason ?? error, cause })
+        throw new RescindClientError('SIGN_IN_FAILED', message, reason ?? error, cause)
       }
     },
 
@@ -159,20 +163,25 @@ export function createGrants({ authority, clientId, redirectUri, scope, resource
     },
 
     async send(request: Request, { accessToken, proof }: Tokens): Promise<Response> {
-      const { method, headers, url } = request
-      try {
-        return await oauth.protectedResourceRequest(accessToken, method, new URL(url), headers, null, {
-          ...dpop(proof),
-          [oauth.customFetch]: (_, { headers }) => fetch(new Request(request, { headers })),
-        })
-      } catch (error) {
-        // A challenge is the app's, or the core's, to read.
-        const { response } = error as oauth.WWWAuthenticateChallengeError
-        if (response) return response
-        throw error
-      }
+      const prover = dpop(proof).DPoP as unknown as Prover
+      const headers = new Headers(request.headers)
+      const url = new URL(request.url)
+      await prover.addProof(url, headers, request.method, accessToken)
+      headers.set('authorization', `DPoP ${accessToken}`)
+      const response = await fetch(new Request(request, { headers }))
+      prover.cacheNonce(response, url)
+      return response
     },
   }
+}
+
+/**
+ * What a DPoP handle of the library has, besides what its types say. Its own request to an API would bring a parser of
+ * challenges, which is a twentieth of what may be loaded; its version is pinned.
+ */
+type Prover = {
+  addProof(url: URL, headers: Headers, method: string, accessToken: string): Promise<void>
+  cacheNonce(response: Response, url: URL): void
 }
 
 function claimsOf(jwt: string): Claims {
