@@ -39,9 +39,6 @@ export async function startFront(port: number, target: number): Promise<Front> {
     const preflight = req.method === 'OPTIONS'
     const entry: Seen = { method: `${req.method}`, path }
     seen.push(entry)
-    res.on('close', () => {
-      if (res.headersSent) entry.status = res.statusCode
-    })
     if (rule && !preflight) rule.nth++
     const fate = rule
       ? await (preflight ? preflightFate(await rule.decide(rule.nth + 1)) : rule.decide(rule.nth))
@@ -66,6 +63,7 @@ export async function startFront(port: number, target: number): Promise<Front> {
     })
     onward.on('response', (answer) => {
       if (fate === 'lose-answer') return void answer.resume().on('end', () => req.socket.destroy())
+      entry.status = answer.statusCode
       res.writeHead(answer.statusCode ?? 502, answer.headers)
       res.flushHeaders()
       answer.pipe(res)

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import type { BrowserContext, Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { WebSocketServer } from 'ws'
 import { startExampleApi } from '../../examples/api/api.ts'
 import { bundle } from '../../tools/bundle.ts'
@@ -19,17 +19,21 @@ export type World = {
   /** The app’s address. */
   app: string
   api: string
+  /** What the next page gives its client besides. */
+  configure(options: Record<string, unknown>): void
   /** How many sockets of the app’s own server are open. */
   sockets(): number
   /** Every revocation in the audit log. */
-  revocations(): Promise<{ sid?: string; reason?: string; actor: string }[]>
+  revocations(): Promise<{ sid?: string; seq?: number; reason?: string; actor: string }[]>
+  /** Ends a session as another device does. */
+  end(sid: string, reason?: string): Promise<void>
   stop(): Promise<void>
 }
 
 const TYPES: Record<string, string> = { js: 'text/javascript', html: 'text/html; charset=utf-8' }
 
-/** @param options merged into those of the page’s client */
-export async function startWorld(options: Record<string, unknown> = {}): Promise<World> {
+export async function startWorld(): Promise<World> {
+  let more: Record<string, unknown> = {}
   const [client, worker] = await Promise.all([
     bundle('packages/client/src/index.ts'),
     bundle('packages/client/src/worker.ts'),
@@ -40,7 +44,8 @@ export async function startWorld(options: Record<string, unknown> = {}): Promise
   for (const path of ['/', '/callback', '/login', '/private']) files[path] = files['/index.html'] as string
   const server = createServer((req, res) => {
     const path = req.url?.split('?', 1)[0] ?? '/'
-    const text = path === '/config.js' ? `export default ${JSON.stringify(config)}` : files[path]
+    const text =
+      path === '/config.js' ? `export default ${JSON.stringify({ ...config, ...more })}` : files[path]
     const type = TYPES[path.split('.')[1] ?? (path === '/config.js' ? 'js' : 'html')]
     res.setHeader(
       'content-security-policy',
@@ -67,14 +72,21 @@ export async function startWorld(options: Record<string, unknown> = {}): Promise
   const config = {
     ...{ authority: issuer, clientId: SPA, redirectUri: `${app}/callback`, scope: 'openid notes:read' },
     ...{ resource: API, origins: [api.url], keep: ['shell'], api: api.url, socket: ws },
-    ...options,
   }
   return {
     ...{ authority, front, app, api: api.url },
+    configure(options) {
+      more = options
+    },
     sockets: () => sockets.clients.size,
     async revocations() {
       const filter = { event: 'revocation' as const, limit: 1000 }
       return authority.authority.store.read({ kind: 'audit', filter } as never)
+    },
+    async end(sid, reason = 'device_removed') {
+      const { store, now } = authority.authority
+      const request = { by: { kind: 'session', sid }, actor: 'test', reason } as never
+      await store.transact({ kind: 'revoke', request, at: now() })
     },
     async stop() {
       for (const socket of sockets.clients) socket.terminate()
@@ -118,7 +130,36 @@ export async function until(page: Page, expression: string): Promise<void> {
   }
 }
 
+/**
+ * Stops the process of a tab as a system does that needs its memory and its power for others. Nothing reaches it.
+ * @returns lets it go on
+ */
+export async function freeze(browser: Browser, page: Page, others: Page[]): Promise<() => void> {
+  const chrome = await browser.newBrowserCDPSession()
+  const { processInfo } = await chrome.send('SystemInfo.getProcessInfo')
+  const answers = (one: Page) =>
+    Promise.race([one.evaluate('true'), new Promise((resolve) => setTimeout(resolve, 500, false))])
+  for (const { id } of processInfo.filter(({ type }) => type === 'renderer')) {
+    process.kill(id, 'SIGSTOP')
+    const alive = await Promise.all(others.map(answers))
+    if (alive.every(Boolean) && !(await answers(page))) return () => process.kill(id, 'SIGCONT')
+    process.kill(id, 'SIGCONT')
+  }
+  throw new Error('no process that is this tab’s alone')
+}
+
 /** The sid and the tokens that the page holds, for the test to try. */
+/** Everything that must not be found once somebody has logged out. */
+export async function secretsOf(page: Page) {
+  const refreshed = page.waitForResponse(
+    async (response) => response.url().endsWith('/oauth/token') && response.status() === 200,
+  )
+  await run(page, 'await app.expire(); await app.show()')
+  const { access_token, refresh_token } = await (await refreshed).json()
+  const { sid, sub } = await run<{ sid: string; sub: string }>(page, 'return client.state()')
+  return { sid, sub, accessToken: `${access_token}`, refreshToken: `${refresh_token}` }
+}
+
 export function tokensOf(page: Page): Promise<{ accessToken: string; sid: string }> {
   return run(page, 'return { sid: client.state().sid, accessToken: await app.accessToken() }')
 }

@@ -1,7 +1,7 @@
 import { type Client, createClientCore } from './client.ts'
 import { RescindClientError } from './errors.ts'
 import type { Ended, Platform } from './platform.ts'
-import { type Clear, clearSteps } from './web/clear.ts'
+import { type Clear, clearCaches, clearSteps } from './web/clear.ts'
 import { createGrants, type SignInOptions } from './web/grants.ts'
 import { followPage } from './web/page.ts'
 import { createStore, databaseName } from './web/store.ts'
@@ -53,6 +53,9 @@ export type WebClient = Client & {
   onClear(hook: (ended: Ended, everywhere: boolean) => unknown): () => void
 }
 
+/** What was on its way when a session ended has come by then, in ms. */
+const JUST_NOW = 60_000
+
 /**
  * The session of this browser with an authority.
  * @throws RescindClientError CONFIGURATION
@@ -70,6 +73,7 @@ export function createClient(options: ClientOptions): WebClient {
   const grants = createGrants({ authority, clientId, redirectUri, scope, resource })
   const hooks = new Set<(ended: Ended, everywhere: boolean) => unknown>()
   const name = databaseName(clientId)
+  let leaving = false
   const tabs = new BroadcastChannel(name)
   const platform: Platform = {
     store: createStore(clientId),
@@ -78,6 +82,7 @@ export function createClient(options: ClientOptions): WebClient {
     refresh: grants.refresh,
     send: grants.send,
     clearing: (everywhere, ended) => clearSteps({ clientId, clear, keep, hooks }, everywhere, ended),
+    sweep: () => clear?.cacheStorage !== false && clearCaches(keep),
     either: (...both) => ({ signal: AbortSignal.any(both), release() {} }),
     tellTabs: () => tabs.postMessage('look'),
     async queued() {
@@ -88,7 +93,8 @@ export function createClient(options: ClientOptions): WebClient {
     },
     go(to) {
       const url = new URL(to, location.href)
-      if (/^https?:$/.test(url.protocol)) location.replace(url)
+      leaving = /^https?:$/.test(url.protocol)
+      if (leaving) location.replace(url)
     },
   }
   const core = createClientCore(platform, {
@@ -97,14 +103,18 @@ export function createClient(options: ClientOptions): WebClient {
   })
   tabs.onmessage = () => core.wake()
   const stop = followPage({
-    wake() {
+    async wake() {
       core.follow(true)
-      return core.wake()
+      await core.wake()
+      return !leaving
     },
     sleep: () => core.follow(false),
   })
   core.follow(true)
-  core.wake()
+  core.wake().then(() => {
+    const state = core.state()
+    if (state.status === 'ended' && Date.now() - Date.parse(state.at) < JUST_NOW) platform.sweep?.()
+  })
 
   return {
     ...core,

@@ -74,6 +74,7 @@ export function createEnding({ platform, core, outbox, tell }: Parts) {
       server = delivery?.server ?? (first === undefined ? 'already-revoked' : 'queued')
       if (unkept && server === 'queued') server = 'undelivered'
     }
+    await step('sweep', LIMITS.clear / 2, () => platform.sweep?.())
     const local = failures.every(({ step }) => REMOTE.includes(step)) ? 'cleared' : 'incomplete'
     leave(ended)
     return { local, server, failures }

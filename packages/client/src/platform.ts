@@ -78,6 +78,8 @@ export type Platform = {
   send(request: Request, tokens: Tokens): Promise<Response>
   /** What is cleared here; `everywhere` is what all tabs share too. */
   clearing(everywhere: boolean, ended: Ended): ClearStep[]
+  /** Clears once more what others may have filled again: what was on its way into a cache when the session ended. */
+  sweep?(): unknown
   /** A signal that aborts with either, until it is released. */
   either(a: AbortSignal, b: AbortSignal): { signal: AbortSignal; release(): void }
   /** Lets the other tabs look at the store. */

@@ -4,7 +4,8 @@ import config from '/config.js'
 
 const client = createClient(config)
 const heard = []
-const app = { client, heard, done: false, cleared: [], dump, accessToken, fill, show, listen }
+const app = { client, config, heard, done: false, cleared: [] }
+Object.assign(app, { dump, accessToken, fill, show, listen, expire, outbox, install })
 globalThis.app = app
 
 client.on('session-ended', (ended) => heard.push({ event: 'session-ended', ...ended }))
@@ -69,6 +70,38 @@ async function listen() {
   })
 }
 
+/** Makes the access token look as if it were about to expire, by the clock of this page. */
+async function expire() {
+  const { now } = Date
+  Date.now = () => now() + 595_000
+}
+
+const all = (db, store) =>
+  new Promise((resolve) => {
+    const request = db.transaction(store).objectStore(store).getAll()
+    request.onsuccess = () => resolve(request.result)
+  })
+
+/** The logouts that wait. */
+function outbox() {
+  return new Promise((resolve) => {
+    const open = indexedDB.open(`rescind:${config.clientId}`)
+    open.onsuccess = async () => {
+      resolve(await all(open.result, 'outbox'))
+      open.result.close()
+    }
+  })
+}
+
+/** Installs the service worker, and waits until it is in control. */
+async function install() {
+  const controlled = new Promise((resolve) =>
+    navigator.serviceWorker.addEventListener('controllerchange', resolve),
+  )
+  await navigator.serviceWorker.register('/sw.js', { type: 'module' })
+  if (!navigator.serviceWorker.controller) await controlled
+}
+
 async function accessToken() {
   const seen = []
   const { fetch: real } = globalThis
@@ -82,7 +115,7 @@ async function accessToken() {
 }
 
 async function dump() {
-  const all = {
+  const found = {
     local: { ...localStorage },
     session: { ...sessionStorage },
     cookie: document.cookie,
@@ -90,16 +123,11 @@ async function dump() {
     caches: {},
   }
   for (const { name } of await indexedDB.databases()) {
-    all.databases[name] = await new Promise((resolve) => {
+    found.databases[name] = await new Promise((resolve) => {
       const open = indexedDB.open(name)
       open.onsuccess = async () => {
-        const stores = [...open.result.objectStoreNames]
         const read = {}
-        for (const store of stores)
-          read[store] = await new Promise((done) => {
-            const request = open.result.transaction(store).objectStore(store).getAll()
-            request.onsuccess = () => done(request.result)
-          })
+        for (const store of open.result.objectStoreNames) read[store] = await all(open.result, store)
         open.result.close()
         resolve(read)
       }
@@ -107,9 +135,9 @@ async function dump() {
   }
   for (const name of await caches.keys()) {
     const cache = await caches.open(name)
-    all.caches[name] = await Promise.all(
+    found.caches[name] = await Promise.all(
       (await cache.keys()).map(async (key) => [key.url, await (await cache.match(key)).text()]),
     )
   }
-  return JSON.stringify(all)
+  return JSON.stringify(found)
 }

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Authority, Origins } from '../authority.ts'
 
+/** What a page may read. `Date` lets a device whose clock is wrong make DPoP proofs that are of now. */
+export const EXPOSED = 'WWW-Authenticate, Retry-After, Preference-Applied, Date'
 /** Of clients that registered themselves; those of the configuration are never crowded out. */
 const MAX_ORIGINS = 10_000
 const MAX_ORIGINS_OF_ONE = 20
@@ -45,8 +47,7 @@ export function cors(origins: Origins, req: IncomingMessage, res: ServerResponse
   const allowed = origin !== undefined && origins.has(origin)
   if (allowed) {
     res.setHeader('access-control-allow-origin', origin)
-    // `Date` lets a device whose clock is wrong make DPoP proofs that are of now.
-    res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After, Preference-Applied, Date')
+    res.setHeader('access-control-expose-headers', EXPOSED)
   }
   if (req.method !== 'OPTIONS') return false
   if (allowed) {

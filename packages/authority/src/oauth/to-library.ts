@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Authority } from '../authority.ts'
 import { RescindError } from '../errors.ts'
 import { addressOf } from '../http/address.ts'
+import { EXPOSED } from './cors.ts'
 import { ROUTES } from './routes.ts'
 
 /** What a client may say of itself when it registers, in bytes. */
@@ -27,7 +28,7 @@ export async function toLibrary(authority: Authority, req: IncomingMessage, res:
   req.url = path + url.search
   speakAsIssuer(req, new URL(config.issuer))
   // It leaves CORS alone where it sees that somebody decided already.
-  res.setHeader('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
+  res.setHeader('access-control-expose-headers', EXPOSED)
   if (path === ROUTES.registration && req.method === 'POST') {
     // Not under `> MAX`: a body without a length is refused as well.
     if (!(Number(req.headers['content-length']) <= MAX_REGISTRATION)) {

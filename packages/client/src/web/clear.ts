@@ -43,9 +43,7 @@ export function clearSteps(
             .map(dropDatabase),
         )
       },
-      async cacheStorage() {
-        await Promise.all((await caches.keys()).filter(goes).map((name) => caches.delete(name)))
-      },
+      cacheStorage: () => clearCaches(keep),
       cookies: () => clearCookies(goes),
       async serviceWorkers() {
         for (const one of await navigator.serviceWorker.getRegistrations()) {
@@ -62,6 +60,11 @@ export function clearSteps(
     (hook, n): ClearStep => ({ name: `onClear ${n + 1}`, run: () => hook(ended, everywhere) }),
   )
   return [...chosen.map(([name, run]) => ({ name, run })), ...own]
+}
+
+export async function clearCaches(keep: string[] = []): Promise<void> {
+  const names = (await caches.keys()).filter((name) => !keep.includes(name))
+  await Promise.all(names.map((name) => caches.delete(name)))
 }
 
 function clearStorage(storage: Storage, goes: (name: string | null) => boolean) {

@@ -54,7 +54,7 @@ export function createGrants({ authority, clientId, redirectUri, scope, resource
   /**
    * Asks the token endpoint; once more with the authority’s time, where this device’s clock is so wrong that a proof of now
    * is refused.
-   * @throws RescindClientError REFUSED, with the error of RFC 6749 §5.2 as its reason; or what the network threw
+   * @throws RescindClientError REFUSED, UNAVAILABLE, with the error of RFC 6749 §5.2 as its reason; or what the network threw
    */
   async function ask(
     before: Partial<Tokens>,
@@ -71,9 +71,11 @@ export function createGrants({ authority, clientId, redirectUri, scope, resource
       if (error === 'invalid_dpop_proof' && theirs && !again) {
         client[oauth.clockSkew] = Math.round((theirs - Date.now()) / 1000)
         provers.delete(proof as object)
-      } else if (response.status < 500 && error && error !== 'temporarily_unavailable')
-        throw new RescindClientError('REFUSED', error_description ?? error, error)
-      else throw new Error(`answered ${response.status}`)
+      } else {
+        // Whatever else is wrong, the session may well live.
+        const code = error === 'invalid_grant' ? 'REFUSED' : 'UNAVAILABLE'
+        throw new RescindClientError(code, error_description ?? `answered ${response.status}`, error)
+      }
     }
   }
 

@@ -1,7 +1,7 @@
 /** What a page hears of its own life. */
 type Listeners = {
-  /** Back from sleep, in sight or back online: something may have changed. */
-  wake(): unknown
+  /** Back from sleep, in sight or back online: something may have changed. @returns whether the page may be seen */
+  wake(): Promise<boolean>
   /** Put away, perhaps to be shown again as it is. */
   sleep(): unknown
 }
@@ -31,8 +31,7 @@ export function followPage({ wake, sleep }: Listeners): () => void {
     'pageshow',
     async ({ persisted }) => {
       if (!persisted) return
-      await wake()
-      documentElement.style.visibility = ''
+      if (await wake()) documentElement.style.visibility = ''
     },
     { signal },
   )
