@@ -128,10 +128,7 @@ export function createClientCore(platform: Platform, options: CoreOptions): Clie
   async function send(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     const request = new Request(input, init)
     if (!options.origins.includes(new URL(request.url).origin)) {
-      throw new RescindClientError(
-        'CONFIGURATION',
-        'Only `origins` get the token; add that of this URL, or use `fetch`.',
-      )
+      throw new RescindClientError('CONFIGURATION', 'Not one of `origins`, which alone get the token.')
     }
     const first = await core.current()
     const signal = core.signal()
@@ -149,8 +146,10 @@ export function createClientCore(platform: Platform, options: CoreOptions): Clie
     if (!(await isDead(response))) return response
     const second = await core.renew(first)
     const again = await once(second)
-    if (!(await isDead(again))) return again
-    await endedElsewhere(second)
+    // An API that refuses what the authority has just issued is wrong about something; only the authority’s word ends it.
+    const told = (await isDead(again)) && (await why(second.tokens.ticket))
+    if (!told || !told.ended) return again
+    await endedElsewhere(second, told)
     throw sessionEnded(core.over())
   }
 

@@ -22,7 +22,3 @@ export class RescindClientError extends Error {
     this.reason = reason
   }
 }
-
-export function unavailable(cause?: unknown): RescindClientError {
-  return new RescindClientError('UNAVAILABLE', 'The authority can’t be reached. Try again.', undefined, cause)
-}

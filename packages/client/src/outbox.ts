@@ -47,12 +47,12 @@ export function createOutbox({ store, lock, authority, clientId, tell = () => {}
   async function send({ sid, ticket, reason }: QueuedLogout): Promise<Delivery & { after?: number }> {
     try {
       return await within(PATIENCE, async (signal) => {
-        const sent = { client_id: clientId, token: ticket, token_type_hint: 'logout_ticket', reason }
+        const sent = { client_id: clientId, token: ticket, reason }
         const verdict = await judge(await postForm(`${authority}/oauth/revoke`, sent, signal), sid)
         // Whoever says so has to stand by it: a cache or a proxy knows nothing of the next question.
         if (verdict.server !== 'queued') {
           const asked = await postForm(`${authority}/v1/ended`, { ticket }, signal)
-          if ((await asked.json()).ended !== true) throw new Error('the session lives, whatever was answered')
+          if ((await asked.json()).ended !== true) throw new Error('the session lives, whatever it answered')
         }
         return { sid, ...verdict }
       })

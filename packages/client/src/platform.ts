@@ -12,6 +12,8 @@ export type Tokens = {
   claims: Claims
   /** The key that the tokens are bound to (RFC 9449), where they are. */
   proof?: unknown
+  /** How far the authority’s clock is ahead of this device’s, in s, where that matters. */
+  skew?: number
 }
 
 export type Claims = { sub: string; sid: string; [name: string]: unknown }

@@ -1,4 +1,4 @@
-import { RescindClientError, unavailable } from './errors.ts'
+import { RescindClientError } from './errors.ts'
 import type { Claims, Ended, Held, Platform, Tokens } from './platform.ts'
 import { within } from './within.ts'
 
@@ -91,7 +91,12 @@ export function createSessionCore(
       ).catch((error) => {
         if (over) throw sessionEnded(over)
         if ((error as RescindClientError).code === 'REFUSED') return undefined
-        throw unavailable(error)
+        throw new RescindClientError(
+          'UNAVAILABLE',
+          'The authority can’t be reached. Try again.',
+          undefined,
+          error,
+        )
       })
       if (!fresh) {
         await lost(undefined, now)
@@ -138,6 +143,6 @@ function stateOf({ tokens, ended }: Held, signal: AbortSignal): SessionState {
 }
 
 export function sessionEnded(ended?: Ended): RescindClientError {
-  const message = 'The session has ended. Call `signIn()` to open another.'
+  const message = 'The session has ended. Call `signIn()`.'
   return new RescindClientError('SESSION_ENDED', message, ended?.reason)
 }

@@ -1,4 +1,4 @@
-import { RescindClientError, unavailable } from './errors.ts'
+import { RescindClientError } from './errors.ts'
 
 /** One session of the account, as `GET /v1/sessions` lists it. Times are ISO 8601. */
 export type ListedSession = {
@@ -22,7 +22,7 @@ export type Receipt = {
   signedOut?: boolean
 }
 
-/** The sessions of the account, on all devices. All throw RescindClientError. */
+/** The sessions of the account, on all devices. All throw RescindClientError; its `reason` is the authority’s code. */
 export type Sessions = {
   list(): Promise<ListedSession[]>
   /** Ends one, in whatever app and on whatever device. For one’s own, call `logout()`. */
@@ -41,8 +41,12 @@ export function createSessions(
     const response = await send(`${authority}/v1/sessions${path}`, { method })
     const body = await response.json().catch(() => undefined)
     if (response.ok && body) return body as T
-    if (response.status >= 500 || response.status === 429 || !body) throw unavailable()
-    throw new RescindClientError('REFUSED', body.error, body.code)
+    const refused = response.status < 500 && body?.code
+    throw new RescindClientError(
+      refused ? 'REFUSED' : 'UNAVAILABLE',
+      `${body?.error ?? response.status}`,
+      body?.code,
+    )
   }
   return {
     list: async () => (await ask<{ sessions: ListedSession[] }>('GET', '')).sessions,

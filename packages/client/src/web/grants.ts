@@ -40,15 +40,18 @@ export function createGrants({ authority, clientId, redirectUri, scope, resource
     authorization_response_iss_parameter_supported: true,
   }
   const client: oauth.Client = { client_id: clientId }
-  const unsafe = { [oauth.allowInsecureRequests]: true }
   const key = `rescind:${clientId}`
 
   /** How to prove that one holds the key: the same for each request with it, as it keeps what servers ask of proofs. */
-  const provers = new WeakMap<object, oauth.DPoPHandle>()
-  function dpop(proof: unknown) {
-    const DPoP = provers.get(proof as object) ?? oauth.DPoP(client, proof as CryptoKeyPair)
-    provers.set(proof as object, DPoP)
-    return { ...unsafe, DPoP }
+  const provers = new WeakMap<object, { DPoP: oauth.DPoPHandle; skew: number }>()
+  function dpop({ proof, skew = 0 }: Partial<Tokens>): oauth.DPoPHandle {
+    const key = proof as CryptoKeyPair
+    let known = provers.get(key)
+    if (known?.skew !== skew) {
+      known = { skew, DPoP: oauth.DPoP({ ...client, [oauth.clockSkew]: skew }, key) }
+      provers.set(key, known)
+    }
+    return known.DPoP
   }
 
   /**
@@ -60,23 +63,20 @@ export function createGrants({ authority, clientId, redirectUri, scope, resource
     before: Partial<Tokens>,
     request: (options: oauth.TokenEndpointRequestOptions) => Promise<Response>,
     nonce?: string,
+    again = false,
   ): Promise<Tokens> {
-    const { proof } = before
-    for (let again = false; ; again = true) {
-      const response = await request({ ...dpop(proof), additionalParameters: resource ? { resource } : {} })
-      const answer: Answer = await response.json()
-      if (response.ok) return read(answer, before, nonce)
-      const { error, error_description } = answer
-      const theirs = Date.parse(response.headers.get('date') ?? '')
-      if (error === 'invalid_dpop_proof' && theirs && !again) {
-        client[oauth.clockSkew] = Math.round((theirs - Date.now()) / 1000)
-        provers.delete(proof as object)
-      } else {
-        // Whatever else is wrong, the session may well live.
-        const code = error === 'invalid_grant' ? 'REFUSED' : 'UNAVAILABLE'
-        throw new RescindClientError(code, error_description ?? `answered ${response.status}`, error)
-      }
-    }
+    const DPoP = dpop(before)
+    const additionalParameters = resource ? { resource } : undefined
+    const response = await request({ [oauth.allowInsecureRequests]: true, DPoP, additionalParameters })
+    const answer: Answer = await response.json()
+    if (response.ok) return read(answer, before, nonce)
+    const { error, error_description } = answer
+    const theirs = Date.parse(response.headers.get('date') ?? '')
+    if (error === 'invalid_dpop_proof' && theirs && !again)
+      return ask({ ...before, skew: Math.round((theirs - Date.now()) / 1000) }, request, nonce, true)
+    // Whatever else is wrong, the session may well live.
+    const code = error === 'invalid_grant' ? 'REFUSED' : 'UNAVAILABLE'
+    throw new RescindClientError(code, error_description ?? `answered ${response.status}`, error)
   }
 
   /**
@@ -90,15 +90,15 @@ export function createGrants({ authority, clientId, redirectUri, scope, resource
     const { iss, aud, sid, sub } = claims
     const fits = iss === authority && [aud].flat().includes(clientId) && sid && sub && access_token && ticket
     if (!fits || !/^dpop$/i.test(token_type) || (nonce && claims.nonce !== nonce))
-      throw new Error('this is not the answer to it')
+      throw new Error('not the answer to it')
     return {
+      ...before,
       accessToken: access_token,
       expiresAt: Date.now() + expires_in * 1000,
       refreshToken: refresh_token ?? before.refreshToken,
       ticket,
       claims,
-      proof: before.proof,
-    }
+    } as Tokens
   }
 
   return {
@@ -164,8 +164,9 @@ export function createGrants({ authority, clientId, redirectUri, scope, resource
       )
     },
 
-    async send(request: Request, { accessToken, proof }: Tokens): Promise<Response> {
-      const prover = dpop(proof).DPoP as unknown as Prover
+    async send(request: Request, tokens: Tokens): Promise<Response> {
+      const { accessToken } = tokens
+      const prover = dpop(tokens) as unknown as Prover
       const headers = new Headers(request.headers)
       const url = new URL(request.url)
       await prover.addProof(url, headers, request.method, accessToken)

@@ -30,8 +30,7 @@ export function followPage({ wake, sleep }: Listeners): () => void {
   addEventListener(
     'pageshow',
     async ({ persisted }) => {
-      if (!persisted) return
-      if (await wake()) documentElement.style.visibility = ''
+      if (persisted && (await wake())) documentElement.style.visibility = ''
     },
     { signal },
   )
