@@ -23,6 +23,7 @@ export async function followEvents(
 ): Promise<void> {
   let last: string | undefined
   let pause = FIRST_PAUSE
+  const gone = new Promise((resolve) => signal.addEventListener('abort', resolve))
   while (!signal.aborted) {
     // A connection that a sleeping laptop has lost looks open for ever.
     const quiet = new AbortController()
@@ -48,11 +49,8 @@ export async function followEvents(
       signal.removeEventListener('abort', stop)
       quiet.abort()
     }
-    if (signal.aborted) return
-    await new Promise((resolve) => {
-      const timer = setTimeout(resolve, pause * (0.5 + Math.random() / 2))
-      signal.addEventListener('abort', () => resolve(clearTimeout(timer)), { once: true })
-    })
+    const paused = new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)))
+    await Promise.race([gone, paused])
     pause = Math.min(pause * 2, LONGEST_PAUSE)
   }
 }

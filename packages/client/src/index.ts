@@ -64,11 +64,8 @@ export function createClient(options: ClientOptions): WebClient {
   const { clientId, redirectUri, resource, keep, clear, loginPage = '/login', redirect = true } = options
   const authority = origin(options.authority, 'authority')
   const origins = [authority, ...(options.origins ?? (resource === undefined ? [] : [resource]))]
-  if (!globalThis.navigator?.locks || !globalThis.crypto?.subtle)
-    throw new RescindClientError(
-      'CONFIGURATION',
-      'This needs a browser, and a page from https or this machine.',
-    )
+  if (!globalThis.isSecureContext)
+    throw new RescindClientError('CONFIGURATION', 'This needs a page from https.')
   const scope = `openid ${options.scope ?? ''}`.trim()
   const grants = createGrants({ authority, clientId, redirectUri, scope, resource })
   const hooks = new Set<(ended: Ended, everywhere: boolean) => unknown>()
@@ -146,5 +143,5 @@ function origin(url: string, option: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   const local = parsed && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(parsed.hostname)
   if (parsed?.protocol === 'https:' || (local && parsed.protocol === 'http:')) return parsed.origin
-  throw new RescindClientError('CONFIGURATION', `\`${option}\` has to be an https URL; \`${url}\` is not.`)
+  throw new RescindClientError('CONFIGURATION', `\`${option}\` has to be an https URL.`)
 }

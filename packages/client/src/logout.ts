@@ -50,29 +50,26 @@ export function createEnding({ platform, core, outbox, tell }: Parts) {
     const held = core.held() ?? (await step('look', LIMITS.look, core.look)) ?? core.held()
     core.close(ended)
     const { ticket, claims } = held?.tokens ?? {}
-    let stored = true
+    let unkept: QueuedLogout | undefined
+    if (ticket && claims && reason)
+      unkept = { sid: claims.sid, ticket, reason, at: Date.now(), attempts: 0, notBefore: 0 }
     const queued = await step('outbox', LIMITS.outbox, async () => {
-      stored = false
       const kept = await platform.store.end(ended, held?.epoch ?? 0, reason)
-      stored = true
+      unkept = undefined
       return kept
     })
-    const unkept: QueuedLogout | undefined =
-      !stored && ticket && claims && reason
-        ? { sid: claims.sid, ticket, reason, at: Date.now(), attempts: 0, notBefore: 0 }
-        : undefined
     // Under way while this device is cleared; a ticket that could not be kept has no other chance.
     const sent = unkept && outbox.send(unkept)
     await clear(platform.clearing(true, ended), step)
     await step('tabs', LIMITS.clear, platform.tellTabs)
-    let server: LogoutResult['server'] = reason === undefined ? 'already-revoked' : 'queued'
-    if (reason !== undefined) {
+    let server: LogoutResult['server'] = 'already-revoked'
+    const first = queued?.sid ?? claims?.sid
+    if (reason && first) {
       step('background', LIMITS.clear, () => platform.queued?.())
-      const first = queued?.sid ?? claims?.sid
       const delivery = await step('deliver', LIMITS.deliver, () => sent ?? outbox.deliver({ first }))
       if (delivery?.why) failures.push({ step: 'verify', message: delivery.why })
-      server = delivery?.server ?? (first === undefined ? 'already-revoked' : 'queued')
-      if (unkept && server === 'queued') server = 'undelivered'
+      server = delivery?.server ?? 'queued'
+      if (sent && server === 'queued') server = 'undelivered'
     }
     await step('sweep', LIMITS.clear / 2, () => platform.sweep?.())
     const local = failures.every(({ step }) => REMOTE.includes(step)) ? 'cleared' : 'incomplete'
