@@ -52,8 +52,8 @@ export type CoreOptions = {
   loginPage: string
   /** Where tokens may be sent to. */
   origins: string[]
-  /** Whether the app is sent to the authority’s page when somebody else ended the session. */
-  redirect: boolean
+  /** Where the app goes when the session was ended elsewhere; the authority has a page that says why, if it says so. */
+  endedPage(page?: string): string | false
 }
 
 export type ClientCore = Client & {
@@ -105,7 +105,7 @@ export function createClientCore(platform: Platform, options: CoreOptions): Clie
     try {
       return await within(ASK, async (signal) => {
         const response = await postForm(`${authority}/v1/ended`, { ticket }, signal)
-        return response.ok ? response.json() : {}
+        return response.ok ? ((await response.json()) as Partial<Ended>) : {}
       })
     } catch {
       return {}
@@ -120,15 +120,16 @@ export function createClientCore(platform: Platform, options: CoreOptions): Clie
     const told = known ? { ...known, ended: true } : await why(held.tokens.ticket)
     const page = told.page?.startsWith(`${authority}/`) ? told.page : undefined
     const { reason = 'unknown', at = new Date().toISOString() } = told
-    const ended = { reason, at, page, to: options.redirect && (page ?? options.loginPage) }
+    const ended = { reason, at, page, to: options.endedPage(page) }
     // What nobody can say is dead is ended for good.
     await endHere(ended, told.ended ? undefined : 'user_logout')
   }
 
   async function send(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     const request = new Request(input, init)
-    if (!options.origins.includes(new URL(request.url).origin)) {
-      throw new RescindClientError('CONFIGURATION', 'Not one of `origins`, which alone get the token.')
+    // Not with `URL`: on phones it may know no `origin`.
+    if (!options.origins.includes(/^\w+:\/\/[^/?#]+/.exec(request.url)?.[0] ?? '')) {
+      throw new RescindClientError('CONFIGURATION', 'Not one of `origins`.')
     }
     const first = await core.current()
     const signal = core.signal()
@@ -137,7 +138,7 @@ export function createClientCore(platform: Platform, options: CoreOptions): Clie
       try {
         return await platform.send(new Request(request.clone(), either), live.tokens)
       } catch (error) {
-        throw signal.aborted ? signal.reason : error
+        throw signal.aborted ? sessionEnded(core.over()) : error
       } finally {
         either.release()
       }
@@ -239,9 +240,9 @@ export function createClientCore(platform: Platform, options: CoreOptions): Clie
 async function isDead(response: Response): Promise<boolean> {
   if (response.status !== 401) return false
   if (/error="invalid_token"/.test(response.headers.get('www-authenticate') ?? '')) return true
-  const body = await response
+  const body = (await response
     .clone()
     .json()
-    .catch(() => undefined)
+    .catch(() => undefined)) as { code?: unknown } | undefined
   return body?.code === 'AUTHENTICATION_FAILED'
 }

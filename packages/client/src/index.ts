@@ -95,7 +95,8 @@ export function createClient(options: ClientOptions): WebClient {
     },
   }
   const core = createClientCore(platform, {
-    ...{ authority, clientId, loginPage, redirect },
+    ...{ authority, clientId, loginPage },
+    endedPage: (page) => redirect && (page ?? loginPage),
     origins: origins.map((one) => origin(one, 'origins')),
   })
   tabs.onmessage = () => core.wake()

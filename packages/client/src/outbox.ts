@@ -52,7 +52,8 @@ export function createOutbox({ store, lock, authority, clientId, tell = () => {}
         // Whoever says so has to stand by it: a cache or a proxy knows nothing of the next question.
         if (verdict.server !== 'queued') {
           const asked = await postForm(`${authority}/v1/ended`, { ticket }, signal)
-          if ((await asked.json()).ended !== true) throw new Error('the session lives, whatever it answered')
+          if (((await asked.json()) as { ended?: unknown }).ended !== true)
+            throw new Error('the session lives, whatever it answered')
         }
         return { sid, ...verdict }
       })

@@ -33,13 +33,15 @@ export type Sessions = {
   endAll(): Promise<Receipt>
 }
 
+type Refusal = { error?: string; code?: string }
+
 export function createSessions(
   authority: string,
   send: (url: string, init?: RequestInit) => Promise<Response>,
 ): Sessions {
   async function ask<T>(method: string, path: string): Promise<T> {
     const response = await send(`${authority}/v1/sessions${path}`, { method })
-    const body = await response.json().catch(() => undefined)
+    const body = (await response.json().catch(() => undefined)) as Refusal | undefined
     if (response.ok && body) return body as T
     const refused = response.status < 500 && body?.code
     throw new RescindClientError(
