@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { build, DIST } from './build.ts'
+import { build, distOf } from './build.ts'
 
 const FOLDER = join(import.meta.dirname, '..', 'test', 'runtimes')
 const INSTALLED = join(FOLDER, 'node_modules')
@@ -63,7 +63,7 @@ function installRuntimes(): Runtime[] {
 /** A project of somebody else, which depends on the packed guard. */
 function installGuard(folder: string) {
   writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n')
-  npm(folder, 'pack', DIST)
+  npm(folder, 'pack', distOf('guard'))
   npm(folder, 'install', `./${globSync('*.tgz', { cwd: folder })[0]}`)
   for (const name of globSync('*.mjs', { cwd: FOLDER })) cpSync(join(FOLDER, name), join(folder, name))
 }
@@ -94,7 +94,7 @@ function runOn({ name, args }: Runtime, binary: string, folder: string): boolean
 }
 
 async function main(): Promise<boolean> {
-  await build()
+  await build('guard')
   const runtimes = installRuntimes()
   const folder = mkdtempSync(join(tmpdir(), 'rescind-runtimes-'))
   let passed = 0
