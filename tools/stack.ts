@@ -41,7 +41,7 @@ export async function startStack(flags: Record<string, string | undefined>): Pro
       {
         client_id: DEMO_CLIENT,
         client_name: 'Notes (demonstration)',
-        redirect_uris: [`${web}/callback`],
+        redirect_uris: [`${web}/callback`, `${web}/notes/callback`],
         token_endpoint_auth_method: 'none',
         firstParty: true,
       },

@@ -17,6 +17,7 @@ function banner({ issuer, api, web }: Stack): string {
     Authority      ${issuer}
     MCP endpoint   ${issuer}/mcp
     Example page   ${web}       ← sign in here, then log out and watch
+    Example app    ${web}/notes ← an app on @rescind/client: log out offline, in two tabs, from /devices
     Example API    ${api}/notes
 
     Demo account   ${DEMO_PERSON.email}

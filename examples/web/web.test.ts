@@ -25,6 +25,9 @@ test('the app and everything it loads are served, under a strict policy', async 
     '/api.js',
     '/view.js',
     '/style.css',
+    '/notes',
+    '/notes/callback?code=c&state=s',
+    '/notes.js',
     '/logo.svg',
   ]) {
     const response = await fetch(web.url + path)

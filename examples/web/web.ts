@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { build } from 'esbuild'
 
 export interface ExampleWebOptions {
   /** 0 takes any free port. */
   port: number
   issuer: string
-  /** A public client, whose redirect URI is `http://127.0.0.1:<port>/callback`. */
+  /** A public client, whose redirect URIs are `http://127.0.0.1:<port>/callback` and `…/notes/callback`. */
   clientId: string
   /** Where the API answers: `GET {api}/notes` and `GET {api}/events`. */
   api: string
@@ -28,6 +29,8 @@ const files = new Map<string, { name: string; type: string }>([
   ['/api.js', { name: 'api.js', type: 'text/javascript; charset=utf-8' }],
   ['/view.js', { name: 'view.js', type: 'text/javascript; charset=utf-8' }],
   ['/style.css', { name: 'style.css', type: 'text/css; charset=utf-8' }],
+  ['/notes', { name: 'notes.html', type: 'text/html; charset=utf-8' }],
+  ['/notes/callback', { name: 'notes.html', type: 'text/html; charset=utf-8' }],
   ['/logo.svg', { name: 'logo.svg', type: 'image/svg+xml' }],
 ])
 
@@ -35,6 +38,7 @@ const files = new Map<string, { name: string; type: string }>([
 export async function startExampleWeb(options: ExampleWebOptions): Promise<ExampleWeb> {
   const { port, issuer, clientId, api, resource } = options
   const policy = contentSecurityPolicy(issuer, api)
+  const notes = await bundled('public/notes.js')
   let url = ''
 
   const server = createServer((request, response) => {
@@ -57,6 +61,10 @@ export async function startExampleWeb(options: ExampleWebOptions): Promise<Examp
       const config = { issuer, clientId, api, resource, redirectUri: `${url}/callback` }
       response.setHeader('content-type', 'application/json')
       return response.end(JSON.stringify(config))
+    }
+    if (path === '/notes.js') {
+      response.setHeader('content-type', 'text/javascript; charset=utf-8')
+      return response.end(notes)
     }
     const file = files.get(path)
     if (!file) return sendText(response, 404, 'There is nothing here.')
@@ -86,6 +94,19 @@ export async function startExampleWeb(options: ExampleWebOptions): Promise<Examp
         server.closeAllConnections()
       }),
   }
+}
+
+/** A module with all that it imports: what apps get from their bundler. */
+async function bundled(path: string): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [path],
+    absWorkingDir: import.meta.dirname,
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    write: false,
+  })
+  return outputFiles[0]?.text ?? ''
 }
 
 function contentSecurityPolicy(issuer: string, api: string): string {
