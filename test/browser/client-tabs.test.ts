@@ -201,7 +201,7 @@ describe('one session in many tabs', () => {
     const reason = page.waitForURL(/\/signed-out\?code=/)
     const refused = run<string[]>(
       page,
-      'return await Promise.all([1, 2, 3, 4, 5].map(() => client.fetch(app.config.api + "/notes").catch((error) => `${error.code} ${error.reason}`)))',
+      'return await Promise.all([1, 2, 3, 4, 5].map(() => client.fetch(app.config.api + "/notes").catch((error) => error.code + " " + error.reason)))',
     ).catch(() => undefined)
     await reason
     assert.equal(world.front.count('/oauth/token') - before, 1)

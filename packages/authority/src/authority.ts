@@ -15,6 +15,7 @@ import type { KeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
 import type { LastSeen } from './last-seen.ts'
 import type { Limits } from './limits.ts'
+import type { Watch } from './live/watch.ts'
 import type { Locate } from './places.ts'
 import type { Store } from './store/store.ts'
 
@@ -78,6 +79,8 @@ export type Authority = {
   /** When APIs last saw sessions. */
   lastSeen: LastSeen
   limits: Limits
+  /** What the live view shows. */
+  watch: Watch
   /** Failed sign-ins, by account. */
   failures: Failures
   /** The deployment's own rules. */

@@ -2,8 +2,6 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { resolve as absolute, join } from 'node:path'
-import { TokenInvalid } from '@rescind/guard/claims'
-import { createVerifier } from '@rescind/guard/verify'
 import { createRevocationView } from '@rescind/guard/view'
 import { destination, type Logger, pino } from 'pino'
 import { ADMIN_SCOPE, adminResource } from './administrators.ts'
@@ -24,8 +22,10 @@ import { upgradeEndpoint } from './feed/upgrade.ts'
 import type { Hooks } from './hooks.ts'
 import { openKeyRing } from './keys/ring.ts'
 import { createSeal, masterKey, type Seal } from './keys/seal.ts'
+import { verifierOf } from './keys/verifier.ts'
 import { createLastSeen } from './last-seen.ts'
 import { createLimits } from './limits.ts'
+import { createWatch } from './live/watch.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
 import { startNotices } from './notify/notices.ts'
@@ -152,6 +152,7 @@ async function startOn(
     feed.publish(revocation)
     authority.events.hear(revocation)
     metrics.revoked(revocation)
+    authority.watch.revoked(revocation.reason)
   })
   for await (const page of stillMatters(store, now())) {
     for (const one of page) apply(authority, one, await placeBefore(store, one))
@@ -160,7 +161,12 @@ async function startOn(
   const retention = startAuditRetention(authority)
   store.onOutsideChange(() => rotate())
   await loadOrigins(authority)
-  authority.notices = await startNotices(authority, metrics)
+  authority.notices = await startNotices(authority, {
+    noticed(kind, result) {
+      metrics.noticed(kind, result)
+      if (result === 'failed' || result === 'dead') authority.watch.failed(kind)
+    },
+  })
   const { server, operators } = await openPorts(authority, metrics).catch(async (error: unknown) => {
     await authority.notices.stop()
     throw error
@@ -212,6 +218,7 @@ async function assemble(
     cutOffMarks,
     statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.head) }),
     limits: createLimits(now),
+    watch: createWatch(now),
     failures: createFailures(now),
     origins: createOrigins(),
     provider: () => mounted,
@@ -221,7 +228,10 @@ async function assemble(
     ...{ store, head: { seq, tag }, now, resources: config.resources, trustProxy: config.trustProxy },
     kids: () => ring.jwks.map(({ kid }) => kid),
     firstList: () => indexes.firstList,
-    onAcknowledged: metrics.acknowledged,
+    onAcknowledged(seconds, guard) {
+      metrics.acknowledged(seconds)
+      authority.watch.acknowledged(seconds, guard)
+    },
     onSeen: authority.lastSeen.hear,
   })
   authority.events = createEvents(authority)
@@ -239,18 +249,6 @@ async function assemble(
     }
   }
   return { authority, rotate }
-}
-
-function verifierOf(issuer: string, now: () => number, keys: () => Map<string, CryptoKey>) {
-  return createVerifier({
-    issuer,
-    now,
-    keyFor: async ({ kid }) => {
-      const key = keys().get(kid)
-      if (!key) throw new TokenInvalid('foreign')
-      return key
-    },
-  })
 }
 
 /** All of them or none. */

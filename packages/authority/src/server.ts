@@ -4,6 +4,7 @@ import { emailEndpoint, passwordEndpoint } from './account-endpoints.ts'
 import { adminRoute } from './admin-endpoints.ts'
 import type { Authority, Origins } from './authority.ts'
 import { consoleRoute } from './console/console.ts'
+import { liveAssets } from './console/live.ts'
 import { devicesEndpoint, endDeviceEndpoint, othersEndpoint, renameDeviceEndpoint } from './devices-page.ts'
 import { endedNotMeEndpoint, endedPageEndpoint, endedSignInEndpoint } from './ended-page.ts'
 import { RescindError } from './errors.ts'
@@ -132,6 +133,7 @@ function createRoutes(authority: Authority): Map<string, Route> {
     ['/assets/rescind.css', asset('text/css; charset=utf-8', stylesheet)],
     ['/assets/rescind.svg', asset('image/svg+xml', logo)],
   ])
+  for (const [path, { type, text }] of liveAssets()) routes.set(path, asset(type, text))
   for (const { resource, name, scopes } of resources) {
     const { origin, pathname } = new URL(resource)
     if (origin !== issuer) continue

@@ -13,15 +13,14 @@ const LONGEST_PAUSE = 60_000
 const SILENCE = 40_000
 
 /**
- * Follows the event stream of the account until `signal` aborts; what was missed between two connections is asked for.
+ * Follows the event stream of the account until `signal` aborts. It is a notice: what was missed between two connections is not told.
  * @param open makes the request; who throws something with `code` has no session any more
  */
 export async function followEvents(
-  open: (headers: Record<string, string>, signal: AbortSignal) => Promise<Response>,
+  open: (signal: AbortSignal) => Promise<Response>,
   hear: (event: SessionEvent) => unknown,
   signal: AbortSignal,
 ): Promise<void> {
-  let last: string | undefined
   let pause = FIRST_PAUSE
   const gone = new Promise((resolve) => signal.addEventListener('abort', resolve))
   while (!signal.aborted) {
@@ -31,13 +30,12 @@ export async function followEvents(
     let timer = setTimeout(stop, SILENCE)
     signal.addEventListener('abort', stop)
     try {
-      const response = await open(last === undefined ? {} : { 'last-event-id': last }, quiet.signal)
+      const response = await open(quiet.signal)
       if (response.ok && response.body) {
         pause = FIRST_PAUSE
-        for await (const { event, id, data } of read(response.body)) {
+        for await (const { event, data } of read(response.body)) {
           clearTimeout(timer)
           timer = setTimeout(stop, SILENCE)
-          last = id ?? last
           if (event === 'session-ended') await hear(JSON.parse(data))
         }
       }
@@ -70,7 +68,7 @@ async function* read(body: ReadableStream<Uint8Array>) {
     text = blocks.pop() ?? ''
     for (const block of blocks) {
       const field = (name: string) => new RegExp(`^${name}: ?(.*)$`, 'm').exec(block)?.[1]
-      yield { event: field('event'), id: field('id'), data: field('data') ?? '' }
+      yield { event: field('event'), data: field('data') ?? '' }
     }
   }
 }

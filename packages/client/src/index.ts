@@ -1,12 +1,14 @@
 import { type Client, createClientCore } from './client.ts'
 import { RescindClientError } from './errors.ts'
 import type { Ended, Platform } from './platform.ts'
+import type { SessionState } from './session.ts'
 import { type Clear, clearCaches, clearSteps } from './web/clear.ts'
 import { createGrants, type SignInOptions } from './web/grants.ts'
 import { followPage } from './web/page.ts'
 import { createStore, databaseName } from './web/store.ts'
 
-export type { Client, ClientEvents, LogoutOptions } from './client.ts'
+export type { Client, LogoutOptions } from './client.ts'
+export type { ClientEvents } from './emitter.ts'
 export { type ClientErrorCode, RescindClientError } from './errors.ts'
 export type { Failure, LogoutResult } from './logout.ts'
 export type { Delivery } from './outbox.ts'
@@ -64,8 +66,6 @@ export function createClient(options: ClientOptions): WebClient {
   const { clientId, redirectUri, resource, keep, clear, loginPage = '/login', redirect = true } = options
   const authority = origin(options.authority, 'authority')
   const origins = [authority, ...(options.origins ?? (resource === undefined ? [] : [resource]))]
-  if (!globalThis.isSecureContext)
-    throw new RescindClientError('CONFIGURATION', 'This needs a page from https.')
   const scope = `openid ${options.scope ?? ''}`.trim()
   const grants = createGrants({ authority, clientId, redirectUri, scope, resource })
   const hooks = new Set<(ended: Ended, everywhere: boolean) => unknown>()
@@ -82,12 +82,7 @@ export function createClient(options: ClientOptions): WebClient {
     sweep: () => clear?.cacheStorage !== false && clearCaches(keep),
     either: (...both) => ({ signal: AbortSignal.any(both), release() {} }),
     tellTabs: () => tabs.postMessage('look'),
-    async queued() {
-      const worker = (await navigator.serviceWorker?.getRegistration()) as
-        | (ServiceWorkerRegistration & { sync?: { register(tag: string): Promise<void> } })
-        | undefined
-      await worker?.sync?.register(name)
-    },
+    queued: () => askToBeWoken(name),
     go(to) {
       const url = new URL(to, location.href)
       leaving = /^https?:$/.test(url.protocol)
@@ -109,10 +104,7 @@ export function createClient(options: ClientOptions): WebClient {
     sleep: () => core.follow(false),
   })
   core.follow(true)
-  core.wake().then(() => {
-    const state = core.state()
-    if (state.status === 'ended' && Date.now() - Date.parse(state.at) < JUST_NOW) platform.sweep?.()
-  })
+  core.wake().then(() => justEnded(core.state()) && platform.sweep?.())
 
   return {
     ...core,
@@ -140,9 +132,26 @@ export function createClient(options: ClientOptions): WebClient {
   }
 }
 
+function justEnded(state: SessionState): boolean {
+  return state.status === 'ended' && Date.now() - Date.parse(state.at) < JUST_NOW
+}
+
 function origin(url: string, option: string): string {
+  // Keys and locks are there for pages from https, and from this machine.
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   const local = parsed && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(parsed.hostname)
-  if (parsed?.protocol === 'https:' || (local && parsed.protocol === 'http:')) return parsed.origin
-  throw new RescindClientError('CONFIGURATION', `\`${option}\` has to be an https URL.`)
+  if (isSecureContext && (parsed?.protocol === 'https:' || (local && parsed.protocol === 'http:')))
+    return parsed.origin
+  throw new RescindClientError(
+    'CONFIGURATION',
+    `\`${option}\` has to be an https URL, and the page from one.`,
+  )
+}
+
+type Waking = ServiceWorkerRegistration & { sync?: { register(tag: string): Promise<void> } }
+
+/** Background Sync, where there is one: the service worker delivers when the network is back (see `worker.ts`). */
+async function askToBeWoken(tag: string) {
+  const worker = (await navigator.serviceWorker?.getRegistration()) as Waking | undefined
+  await worker?.sync?.register(tag)
 }

@@ -31,16 +31,6 @@ type Parts = {
 
 /** Ends the session on this device, step by step; no step that fails or hangs keeps the others from being done. */
 export function createEnding({ platform, core, outbox, tell }: Parts) {
-  function stepper(failures: Failure[]) {
-    return async <T>(name: string, ms: number, work: () => T | Promise<T>): Promise<T | undefined> => {
-      try {
-        return await within(ms, work)
-      } catch (error) {
-        failures.push({ step: name, message: `${(error as Error)?.message ?? error}` })
-        return undefined
-      }
-    }
-  }
   const clear = (steps: ClearStep[], step: ReturnType<typeof stepper>) =>
     Promise.all(steps.map(({ name, run }) => step(name, LIMITS.clear, run)))
 
@@ -107,3 +97,15 @@ export function createEnding({ platform, core, outbox, tell }: Parts) {
 }
 
 const REMOTE = ['deliver', 'verify', 'background']
+
+/** Runs a step within its time, in ms; what goes wrong is noted, and nothing else comes of it. */
+function stepper(failures: Failure[]) {
+  return async <T>(name: string, ms: number, work: () => T | Promise<T>): Promise<T | undefined> => {
+    try {
+      return await within(ms, work)
+    } catch (error) {
+      failures.push({ step: name, message: `${(error as Error)?.message ?? error}` })
+      return undefined
+    }
+  }
+}

@@ -1,6 +1,5 @@
 import { RescindClientError } from './errors.ts'
-import type { Claims, Ended, Held, Platform, Tokens } from './platform.ts'
-import { within } from './within.ts'
+import type { Claims, Ended, Held, SessionStore, Tokens } from './platform.ts'
 
 /** What an app sees of its session. Only one that is live has a `signal`: it aborts when the session ends. */
 export type SessionState =
@@ -12,24 +11,19 @@ export type SessionState =
 
 export type Live = Held & { tokens: Tokens }
 
-/** A token that is about to expire is not worth sending, in ms. */
-const MARGIN = 10_000
-const REFRESH_PATIENCE = 10_000
-
 export type SessionCore = ReturnType<typeof createSessionCore>
 
 /**
  * The session of this device, as this tab knows it. The store is the truth: it is looked at before each request, so a tab
  * that slept learns what happened before it sends anything.
  * @param changed hears of each change of state
- * @param lost ends the session of this tab; with `ended`, when that happened elsewhere
+ * @param lost does what is left to do in this tab when another has ended it
  */
 export function createSessionCore(
-  platform: Platform,
+  store: SessionStore,
   changed: () => void,
-  lost: (ended: Ended | undefined, held: Live) => Promise<unknown>,
+  lost: (ended: Ended) => Promise<unknown>,
 ) {
-  const { store } = platform
   let held: Held | undefined
   /** How it ended in this page; then nothing is sent any more until somebody signs in here. */
   let over: Ended | undefined
@@ -61,7 +55,7 @@ export function createSessionCore(
     if (before?.tokens && before.epoch !== now.epoch && before.tokens.claims.sub !== now.tokens?.claims.sub) {
       const ended = now.ended ?? { reason: 'unknown', at: new Date().toISOString(), to: '/' }
       close(ended)
-      await lost(ended, before as Live)
+      await lost(ended)
       return now
     }
     adopt(now)
@@ -76,51 +70,14 @@ export function createSessionCore(
     return now as Live
   }
 
-  /**
-   * The session with other tokens than these: those that another tab has got meanwhile, or new ones.
-   * @throws RescindClientError NOT_SIGNED_IN, SESSION_ENDED, UNAVAILABLE
-   */
-  async function renew(used: Live): Promise<Live> {
-    return platform.lock('refresh', async () => {
-      const now = await live()
-      if (now.version !== used.version) return now
-      const fresh = await within(
-        REFRESH_PATIENCE,
-        (signal) => platform.refresh(now.tokens, signal),
-        life.signal,
-      ).catch((error) => {
-        if (over) throw sessionEnded(over)
-        if ((error as RescindClientError).code === 'REFUSED') return undefined
-        throw new RescindClientError(
-          'UNAVAILABLE',
-          'The authority can’t be reached. Try again.',
-          undefined,
-          error,
-        )
-      })
-      if (!fresh) {
-        await lost(undefined, now)
-        throw sessionEnded(over)
-      }
-      const kept = await store.save(fresh, now.epoch)
-      // The session ended while they were on their way: nobody gets them, and its ticket is in the queue.
-      if (!kept) await look()
-      else if (!over) adopt(kept)
-      return live()
-    })
-  }
-
   return {
     look,
+    live,
     close,
-    renew,
-    /** The live session, with a token that can be used. @throws as `renew` */
-    async current(): Promise<Live> {
-      const now = await live()
-      return now.tokens.expiresAt - MARGIN > Date.now() ? now : renew(now)
-    },
+    /** Takes what a refresh brought. */
+    adopt,
     /** Takes a new sign-in. */
-    adopt(now: Held) {
+    begin(now: Held) {
       over = undefined
       life = new AbortController()
       adopt(now)

@@ -12,8 +12,9 @@ import {
   showEndMany,
   showServices,
 } from './lists.ts'
+import { sendLiveData, showLive } from './live.ts'
 
-/* `/admin`: what administrators see and do in a browser, without script. */
+/* `/admin`: what administrators see and do in a browser, without script but for the live view. */
 
 type Serve = (asking: Asking) => Promise<void>
 
@@ -33,6 +34,8 @@ const PAGES: Record<string, Serve> = {
   'POST /admin/deliveries/replay': replayDeliveries,
   'GET /admin/audit': showAudit,
   'GET /admin/audit/export': exportAudit,
+  'GET /admin/live': showLive,
+  'GET /admin/live/data': sendLiveData,
   'GET /admin/end': showEndMany,
   'POST /admin/end': endMany,
 }

@@ -78,7 +78,7 @@ export type FeedOptions = {
   /** Tokens of status lists below this one have all expired. */
   firstList: () => number
   /** Hears how long after its commit a guard has applied a revocation, in seconds. */
-  onAcknowledged: (seconds: number) => void
+  onAcknowledged: (seconds: number, guard: string) => void
   /** Hears which sessions the guards of these resources have checked. */
   onSeen: (sids: string[], resources: string[]) => void
 }
@@ -197,7 +197,7 @@ function beatTo({ guards }: Group, frame: Buffer) {
 }
 
 /** Knows when the newest revocations were committed. */
-function timeAcknowledgements(onAcknowledged: (seconds: number) => void) {
+function timeAcknowledgements(onAcknowledged: (seconds: number, guard: string) => void) {
   const at = new Map<number, number>()
   return {
     start(seq: number) {
@@ -207,9 +207,9 @@ function timeAcknowledgements(onAcknowledged: (seconds: number) => void) {
         at.delete(oldest)
       }
     },
-    by(seq: number) {
+    by(seq: number, guard: string) {
       const since = at.get(seq)
-      if (since !== undefined) onAcknowledged((performance.now() - since) / 1000)
+      if (since !== undefined) onAcknowledged((performance.now() - since) / 1000, guard)
     },
   }
 }

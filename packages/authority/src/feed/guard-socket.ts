@@ -49,7 +49,7 @@ export function openGuardSocket(
     agent: string
     now: number
     newest: () => number
-    onAcknowledged: (seq: number) => void
+    onAcknowledged: (seq: number, guard: string) => void
     onSeen: (sids: string[]) => void
     onClose: (guard: ConnectedGuard) => void
   },
@@ -72,7 +72,7 @@ export function openGuardSocket(
     if (seen) return onSeen(seen)
     if (seq <= guard.acknowledged) return
     guard.acknowledged = seq
-    onAcknowledged(seq)
+    onAcknowledged(seq, guard.id)
     settle(guard, seq)
   })
   socket.on('error', () => socket.terminate())

@@ -52,11 +52,17 @@ export function sendError(
 }
 
 /** Answers a page; each may post its forms only to us and to where a sign-in returns to. */
-export function sendHtml(res: ServerResponse, status: number, html: string): void {
+export function sendHtml(
+  res: ServerResponse,
+  status: number,
+  html: string,
+  headers: Record<string, string> = {},
+): void {
   res.writeHead(status, {
     'content-type': 'text/html; charset=utf-8',
     'content-length': Buffer.byteLength(html),
     ...PAGE_HEADERS,
+    ...headers,
   })
   res.end(html)
 }

@@ -10,13 +10,20 @@ export interface PageOptions {
   body: Markup
   /** Whose authority this is, in the masthead and the tab. */
   issuerName?: string
+  /** Stylesheets besides ours, by path. */
+  styles?: string[]
 }
 
 /**
  * A complete document around `body`. It works under a policy that allows no script and no inline style: everything
  * it needs is `/assets/rescind.css` and `/assets/rescind.svg`.
  */
-export async function page({ title, body, issuerName = 'Rescind' }: PageOptions): Promise<string> {
+export async function page({
+  title,
+  body,
+  issuerName = 'Rescind',
+  styles = [],
+}: PageOptions): Promise<string> {
   const document = await html`<!doctype html>
 <html lang="en">
 <head>
@@ -26,7 +33,7 @@ export async function page({ title, body, issuerName = 'Rescind' }: PageOptions)
 <meta name="robots" content="noindex">
 <title>${title} · ${issuerName}</title>
 <link rel="icon" href="/assets/rescind.svg" type="image/svg+xml">
-<link rel="stylesheet" href="/assets/rescind.css">
+${styles.map((path) => html`<link rel="stylesheet" href="${path}">\n`)}<link rel="stylesheet" href="/assets/rescind.css">
 </head>
 <body>
 <header class="masthead">

@@ -66,6 +66,11 @@ button.fit { width: auto; margin-top: 1rem; }
 .filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 0.875rem 1rem; align-items: end; margin-top: 1.5rem; }
 .deeds { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: 1rem; margin-top: 1rem; }
 .deeds form { margin: 0; padding: 1.25rem; align-content: start; background: var(--surface); border: 1px solid var(--line); border-radius: 0.875rem; }
+.graph { margin-top: 1rem; }
+.graph .u-legend { font-size: 0.875rem; text-align: left; }
+.graph .u-legend th { color: var(--ink); font-weight: 400; }
+.graph .u-legend .u-marker { border-radius: 0.125rem; }
+.graph .u-value { display: none; }
 .after-all { margin-top: 2.5rem; }
 .scroll { overflow-x: auto; margin-top: 0.75rem; }
 table { width: 100%; border-collapse: collapse; font-size: 0.9375rem; }

@@ -1,31 +1,11 @@
-import type { Ended, Held, QueuedLogout, SessionStore, Tokens } from '../platform.ts'
+import type { SessionStore } from '../platform.ts'
+import { createLedger, logoutOf } from './ledger.ts'
 import type { PlainStorage, SecureStore } from './platform.ts'
 
-/*
- * A keychain has no transactions, and an app may be killed between any two writes. So a logout is queued before the session
- * goes, and whoever reads them next finishes what was begun.
- */
-
-const SESSION = 'rescind.session'
-const OUTBOX = 'rescind.outbox'
-const entryOf = (sid: string) => `rescind.logout.${sid}`
-/** A keychain outlives an uninstall, on iOS; this does not. */
-export const INSTALLED = 'rescind.installed'
-/** More logouts can hardly wait; the oldest goes. */
-const MAX_QUEUED = 20
-
-/** What rests. Not the access token: there is no room for it, and a new one is a refresh away. */
-type Stored = {
-  epoch: number
-  version: number
-  ended?: Ended
-  tokens?: Omit<Tokens, 'accessToken' | 'expiresAt'>
-}
-
-/** Keeps the session in a keychain. One process has it, so what is in memory is what is there. */
+/** Keeps the session in a keychain; one thing after the other. */
 export function createStore(secure: SecureStore, plain: PlainStorage): SessionStore {
-  let held: Held | undefined
-  let sids: string[] = []
+  const ledger = createLedger(secure, plain)
+  const { load, put, forget, enqueue } = ledger
   let last: Promise<unknown> = Promise.resolve()
 
   /** One after the other. */
@@ -33,56 +13,6 @@ export function createStore(secure: SecureStore, plain: PlainStorage): SessionSt
     const turn = last.then(work, work)
     last = turn.catch(() => {})
     return turn
-  }
-
-  async function readJson<T>(key: string): Promise<T | undefined> {
-    const text = await secure.get(key)
-    try {
-      return text === null ? undefined : JSON.parse(text)
-    } catch {
-      return undefined
-    }
-  }
-
-  /** Reads it once; finishes a logout that was cut off, and ends what another installation left. */
-  async function load(): Promise<Held> {
-    if (held) return held
-    sids = (await readJson<string[]>(OUTBOX)) ?? []
-    const stored = (await readJson<Stored>(SESSION)) ?? { epoch: 0, version: 0 }
-    const { tokens, ...rest } = stored
-    held = tokens ? { ...rest, tokens: { ...tokens, accessToken: '', expiresAt: 0 } } : rest
-    const here = (await plain.getItem(INSTALLED)) !== null
-    const { claims, ticket } = tokens ?? {}
-    if (claims && ticket && sids.includes(claims.sid)) await forget(endedAs('user_logout'))
-    else if (claims && ticket && !here) {
-      await enqueue(logoutOf(ticket, claims.sid, 'app_uninstall'))
-      await forget(endedAs('app_uninstall'))
-    }
-    if (!here) await plain.setItem(INSTALLED, '1')
-    return held
-  }
-
-  async function put(next: Omit<Held, 'version'>): Promise<Held> {
-    const version = (held?.version ?? 0) + 1
-    const { tokens, ...rest } = next
-    const { accessToken: _, expiresAt: __, ...resting } = tokens ?? ({} as Tokens)
-    const stored: Stored = { ...rest, version, ...(tokens ? { tokens: resting } : {}) }
-    await secure.set(SESSION, JSON.stringify(stored))
-    held = { ...next, version }
-    return held
-  }
-
-  const forget = (ended: Ended) => put({ epoch: (held?.epoch ?? 0) + 1, ended })
-
-  /** The entry first: what the list names is there. */
-  async function enqueue(logout: QueuedLogout) {
-    await secure.set(entryOf(logout.sid), JSON.stringify(logout))
-    if (sids.includes(logout.sid)) return
-    const dropped = sids.length >= MAX_QUEUED ? sids[0] : undefined
-    const next = [...sids.filter((one) => one !== dropped), logout.sid]
-    await secure.set(OUTBOX, JSON.stringify(next))
-    sids = next
-    if (dropped !== undefined) await secure.remove(entryOf(dropped))
   }
 
   return {
@@ -116,32 +46,12 @@ export function createStore(secure: SecureStore, plain: PlainStorage): SessionSt
         await forget(ended)
         return queued
       }),
-    queued: () =>
-      alone(async () => {
-        await load()
-        const all = await Promise.all(sids.map((sid) => readJson<QueuedLogout>(entryOf(sid))))
-        return all.filter((one) => one !== undefined)
-      }),
+    queued: () => alone(ledger.queued),
     queue: (logout) =>
       alone(async () => {
-        await load()
-        if (sids.includes(logout.sid)) await enqueue(logout)
+        const waiting = await ledger.queued()
+        if (waiting.some(({ sid }) => sid === logout.sid)) await enqueue(logout)
       }),
-    unqueue: (sid) =>
-      alone(async () => {
-        await load()
-        const next = sids.filter((one) => one !== sid)
-        await secure.set(OUTBOX, JSON.stringify(next))
-        sids = next
-        await secure.remove(entryOf(sid))
-      }),
+    unqueue: (sid) => alone(() => ledger.dequeue(sid)),
   }
-}
-
-function endedAs(reason: string): Ended {
-  return { reason, at: new Date().toISOString(), to: false }
-}
-
-function logoutOf(ticket: string, sid: string, reason: string): QueuedLogout {
-  return { sid, ticket, reason, at: Date.now(), attempts: 0, notBefore: 0 }
 }

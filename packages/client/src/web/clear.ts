@@ -90,8 +90,10 @@ function clearCookies(goes: (name: string) => boolean) {
   for (const pair of document.cookie.split(/; */)) {
     const name = pair.split('=', 1)[0] ?? ''
     if (pair === '' || !goes(name)) continue
-    // biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API is not everywhere, and can't choose a path
-    for (const domain of domains)
-      for (const path of paths) document.cookie = `${name}=; path=${path}${domain}; max-age=0`
+    const all = domains.flatMap((domain) => paths.map((path) => `${name}=; path=${path}${domain}; max-age=0`))
+    for (const gone of all) {
+      // biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API is not everywhere, and can't choose a path
+      document.cookie = gone
+    }
   }
 }

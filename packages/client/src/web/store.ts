@@ -1,4 +1,5 @@
-import type { Ended, QueuedLogout, SessionStore, Tokens } from '../platform.ts'
+import type { Ended, Held, QueuedLogout, SessionStore, Tokens } from '../platform.ts'
+import { createDatabase, of } from './database.ts'
 
 /** One record for the session, so that whatever changes in it changes at once. */
 type Stored = {
@@ -17,8 +18,7 @@ type Stored = {
 }
 
 const CURRENT = 'current'
-const SESSION = 'session'
-const OUTBOX = 'outbox'
+const NOTHING: Stored = { epoch: 0, version: 0 }
 /** More logouts can hardly wait; the oldest goes. */
 const MAX_QUEUED = 100
 
@@ -27,46 +27,7 @@ export const databaseName = (clientId: string): string => `rescind:${clientId}`
 
 /** Keeps the session in IndexedDB, its tokens encrypted under a key that cannot be read out. */
 export function createStore(clientId: string): SessionStore {
-  let opened: Promise<IDBDatabase> | undefined
-
-  function database(): Promise<IDBDatabase> {
-    opened ??= new Promise((resolve, reject) => {
-      const request = indexedDB.open(databaseName(clientId), 1)
-      request.onupgradeneeded = () => {
-        request.result.createObjectStore(SESSION)
-        request.result.createObjectStore(OUTBOX, { keyPath: 'sid' })
-      }
-      request.onerror = () => reject(request.error)
-      request.onsuccess = () => {
-        const db = request.result
-        const forget = () => {
-          opened = undefined
-          db.close()
-        }
-        // Who deletes it, or clears the site's data, must not have to wait for us.
-        db.onversionchange = db.onclose = forget
-        resolve(db)
-      }
-    })
-    opened.catch(() => {
-      opened = undefined
-    })
-    return opened
-  }
-
-  /** Runs requests in one transaction, and resolves once it is on the disk. Nothing else may be waited for in it. */
-  async function transact<T>(
-    mode: IDBTransactionMode,
-    work: (session: IDBObjectStore, outbox: IDBObjectStore) => Promise<T>,
-  ): Promise<T> {
-    const tx = (await database()).transaction([SESSION, OUTBOX], mode, { durability: 'strict' })
-    const done = new Promise((resolve, reject) => {
-      tx.oncomplete = resolve
-      tx.onabort = () => reject(tx.error)
-    })
-    const [result] = await Promise.all([work(tx.objectStore(SESSION), tx.objectStore(OUTBOX)), done])
-    return result
-  }
+  const transact = createDatabase(databaseName(clientId))
 
   /** Puts what becomes of the session, if anything does. */
   function change(
@@ -74,7 +35,7 @@ export function createStore(clientId: string): SessionStore {
   ): Promise<Stored | undefined> {
     return transact('readwrite', async (session, outbox) => {
       const keys = await of(outbox.getAllKeys())
-      const stored = (await of<Stored>(session.get(CURRENT))) ?? { epoch: 0, version: 0 }
+      const stored = (await of<Stored>(session.get(CURRENT))) ?? NOTHING
       const next = decide(stored, (logout) => {
         if (keys.length >= MAX_QUEUED) outbox.delete(keys[0] as IDBValidKey)
         outbox.put(logout)
@@ -89,12 +50,7 @@ export function createStore(clientId: string): SessionStore {
   return {
     async read(known) {
       const stored = await transact('readonly', (session) => of<Stored>(session.get(CURRENT)))
-      const { epoch, version, ended, seal, iv, sealed, ticket, proof } = stored ?? { epoch: 0, version: 0 }
-      if (known?.version === version) return known
-      if (!seal || !iv || !sealed) return { epoch, version, ended }
-      const text = await crypto.subtle.decrypt({ name: 'AES-GCM', iv }, seal, sealed)
-      const secrets = JSON.parse(new TextDecoder().decode(text))
-      return { epoch, version, tokens: { ...secrets, ticket, proof } }
+      return known?.version === (stored?.version ?? 0) ? known : unseal(stored ?? NOTHING)
     },
     async save(tokens, epoch) {
       const sealed = await seal(tokens)
@@ -141,13 +97,6 @@ export function createStore(clientId: string): SessionStore {
   }
 }
 
-function of<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error)
-  })
-}
-
 function logoutOf(ticket: string, sid: string, reason = 'user_logout'): QueuedLogout {
   return { sid, ticket, reason, at: Date.now(), attempts: 0, notBefore: 0 }
 }
@@ -160,4 +109,11 @@ async function seal({ proof: _, ticket: __, ...secrets }: Tokens) {
   ])
   const text = new TextEncoder().encode(JSON.stringify(secrets))
   return { seal, iv, sealed: await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, seal, text) }
+}
+
+async function unseal({ epoch, version, ended, seal, iv, sealed, ticket, proof }: Stored): Promise<Held> {
+  if (!seal || !iv || !sealed) return { epoch, version, ended }
+  const text = await crypto.subtle.decrypt({ name: 'AES-GCM', iv }, seal, sealed)
+  const secrets = JSON.parse(new TextDecoder().decode(text))
+  return { epoch, version, tokens: { ...secrets, ticket, proof } }
 }

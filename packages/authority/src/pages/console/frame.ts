@@ -9,6 +9,7 @@ const SECTIONS: [path: string, name: string][] = [
   ['/admin/services', 'Services'],
   ['/admin/deliveries', 'Deliveries'],
   ['/admin/audit', 'Audit'],
+  ['/admin/live', 'Live'],
   ['/admin/end', 'End many'],
 ]
 
@@ -20,10 +21,12 @@ export interface FrameOptions {
   /** What was just done, or what went wrong. */
   told?: string
   body: Markup
+  /** What else styles it. */
+  styles?: string[]
 }
 
 /** A page of the console, with the way to the others. */
-export function frame({ issuerName, path, title, told, body }: FrameOptions): Promise<string> {
+export function frame({ issuerName, path, title, told, body, styles }: FrameOptions): Promise<string> {
   const links = SECTIONS.map(
     ([to, name]) =>
       html`<li><a href="${to}"${to === path ? html` aria-current="page"` : ''}>${name}</a></li>\n`,
@@ -35,7 +38,7 @@ ${links}</ul></nav>
 ${told ? html`<p class="notice" role="status">${told}</p>` : ''}
 ${body}
 </div>`
-  return page({ title, body: whole, issuerName })
+  return page({ title, body: whole, issuerName, styles })
 }
 
 /** A table that scrolls by itself where the screen is narrow. */
