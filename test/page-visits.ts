@@ -99,6 +99,10 @@ export const VISITS: Record<string, Visit> = {
   'console-clients': ({ authority }, page) => page.goto(`${authority.issuer}/admin/clients`),
   'console-services': ({ authority }, page) => page.goto(`${authority.issuer}/admin/services`),
   'console-deliveries': ({ authority }, page) => page.goto(`${authority.issuer}/admin/deliveries`),
+  async 'console-live'({ authority }, page) {
+    await page.goto(`${authority.issuer}/admin/live`)
+    await page.waitForSelector('#reasons-graph canvas, #reasons-table table')
+  },
   'console-audit': ({ authority }, page) => page.goto(`${authority.issuer}/admin/audit`),
   async 'console-end'({ authority }, page) {
     await page.goto(`${authority.issuer}/admin/end?client=app`)

@@ -28,7 +28,7 @@ describe('every page', () => {
     watch: (page: Page, name: string) => void = () => {},
   ) {
     const scene = await makeScene()
-    const context: BrowserContext = await browser.newContext(options)
+    const context: BrowserContext = await browser.newContext({ locale: 'en-GB', ...options })
     try {
       for (const [name, visit] of Object.entries(VISITS)) {
         const page = await context.newPage()
@@ -52,6 +52,11 @@ describe('every page', () => {
           if (/Content Security Policy|Refused to/i.test(message.text()))
             reports.push(`${name}: ${message.text()}`)
         })
+        // What the browser itself reports, whether or not it is shown in the console.
+        page.exposeFunction('report', (what: string) => reports.push(`${name}: ${what}`))
+        page.addInitScript(
+          "addEventListener('securitypolicyviolation', (e) => report(e.violatedDirective + ' ' + e.blockedURI))",
+        )
         page.on('pageerror', (error) => reports.push(`${name}: ${error.message}`))
       }
       await visitAll(

@@ -18,7 +18,7 @@ export function liveAssets(): Map<string, { type: string; text: string }> {
   return new Map([
     ['/assets/live.js', { type: script, text: read(own) }],
     ['/assets/preact.js', { type: script, text: read(import.meta.resolve('preact')) }],
-    ['/assets/uplot.js', { type: script, text: read(plot) }],
+    ['/assets/uplot.js', { type: script, text: read(new URL('uPlot.esm.js', plot).href) }],
     [
       '/assets/uplot.css',
       { type: 'text/css; charset=utf-8', text: read(new URL('uPlot.min.css', plot).href) },

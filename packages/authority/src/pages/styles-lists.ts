@@ -67,10 +67,12 @@ button.fit { width: auto; margin-top: 1rem; }
 .deeds { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: 1rem; margin-top: 1rem; }
 .deeds form { margin: 0; padding: 1.25rem; align-content: start; background: var(--surface); border: 1px solid var(--line); border-radius: 0.875rem; }
 .graph { margin-top: 1rem; }
-.graph .u-legend { font-size: 0.875rem; text-align: left; }
-.graph .u-legend th { color: var(--ink); font-weight: 400; }
-.graph .u-legend .u-marker { border-radius: 0.125rem; }
-.graph .u-value { display: none; }
+.legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; margin: 0.5rem 0 0; padding: 0; list-style: none; font-size: 0.875rem; }
+.legend li { display: flex; align-items: center; gap: 0.5rem; }
+.swatch { flex: none; width: 0.75rem; height: 0.75rem; border-radius: 0.125rem; }
+.swatch.size-0 { width: 0.5rem; height: 0.5rem; border-radius: 50%; }
+.swatch.size-1 { border-radius: 50%; width: 0.625rem; height: 0.625rem; }
+.swatch.size-2 { border-radius: 50%; width: 0.875rem; height: 0.875rem; }
 .after-all { margin-top: 2.5rem; }
 .scroll { overflow-x: auto; margin-top: 0.75rem; }
 table { width: 100%; border-collapse: collapse; font-size: 0.9375rem; }

@@ -4,21 +4,20 @@ import uPlot from './uplot.js'
 
 const PAUSE = 2_000
 const LONGEST_PAUSE = 30_000
-const SLOT = 10_000
-const SLOTS = 360
 const MINUTE = 60_000
-/** Colours that the colour-blind can tell apart (Okabe and Ito), lighter on dark; and dashes besides. */
+const MINUTES = 60
+/** Colours that the colour-blind can tell apart (after Okabe and Ito), lighter on dark. */
 const COLOURS = {
-  light: ['#0072b2', '#c1440e', '#007a5a', '#9a4f85', '#8a6d00', '#3d7ea6', '#444444'],
+  light: ['#0072b2', '#c1440e', '#007a5a', '#9a4f85', '#8a6d00', '#5b8fb0', '#444444'],
   dark: ['#56b4e9', '#ff9d5c', '#35d0a5', '#e39bc9', '#f0e442', '#9ad1f5', '#dddddd'],
 }
-const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [4, 4], [12, 4], [1, 4]]
 
 const dark = matchMedia('(prefers-color-scheme: dark)')
 const find = (id) => document.getElementById(id)
 const plots = new Map()
 let data
 let pause = PAUSE
+let timer
 
 for (const id of ['reasons', 'guards', 'failed']) find(`${id}-table`).replaceChildren()
 dark.addEventListener('change', redraw)
@@ -26,7 +25,6 @@ addEventListener('resize', redraw)
 document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && look())
 look()
 
-let timer
 async function look() {
   clearTimeout(timer)
   try {
@@ -70,39 +68,48 @@ function redraw() {
   if (data) show()
 }
 
-/** Counts over time, by name. */
+/** Counts by minute, those of all names on top of each other. */
 function showCounts(what, unit, words, none) {
-  const names = [...new Set(data.slots.flatMap((slot) => Object.keys(slot[what])))].sort()
-  table(
-    `${what}-table`,
-    `${unit} by minute`,
-    ['Minute', what === 'failed' ? 'Kind' : 'Reason', unit],
-    byMinute(what, words),
-    none,
-  )
-  const end = Math.floor(data.at / SLOT) * SLOT
-  const times = Array.from({ length: SLOTS }, (_, n) => end - (SLOTS - 1 - n) * SLOT)
-  const slotAt = new Map(data.slots.map((slot) => [slot.at, slot]))
-  const lines = names.map((name) => times.map((at) => slotAt.get(at)?.[what][name] ?? 0))
-  draw(what, names.map(words), [times.map((at) => at / 1000), ...lines], {
-    scales: { y: { range: (_, __, max) => [0, Math.max(4, max * 1.1)] } },
+  const counts = byMinute(what)
+  const heads = ['Minute', what === 'failed' ? 'Kind' : 'Reason', unit]
+  const rows = counts.map(([at, name, count]) => [clock(at), words(name), count]).reverse()
+  table(`${what}-table`, `${unit} by minute`, heads, rows, none)
+  const names = [...new Set(counts.map(([, name]) => name))].sort()
+  const end = Math.floor(data.at / MINUTE) * MINUTE
+  const times = Array.from({ length: MINUTES }, (_, n) => end - (MINUTES - 1 - n) * MINUTE)
+  const countAt = new Map(counts.map(([at, name, count]) => [`${at} ${name}`, count]))
+  let below = times.map(() => 0)
+  const layers = names.map((name) => {
+    below = times.map((at, n) => below[n] + (countAt.get(`${at} ${name}`) ?? 0))
+    return below
+  })
+  // The highest is drawn first, and the others over it.
+  draw(what, names.map(words).reverse(), [times.map((at) => at / 1000), ...layers.reverse()], {
+    scales: { y: { range: (_, __, max) => [0, Math.max(4, Math.ceil(max * 1.1))] } },
     axes: [
-      axis({}),
-      axis({ label: `${unit} in 10 s`, values: (_, ticks) => ticks.map((tick) => (tick % 1 ? '' : tick)) }),
+      axis({ values: (_, ticks) => ticks.map((tick) => clock(tick * 1000)), space: 70 }),
+      axis({ label: `${unit} a minute`, values: (_, ticks) => ticks.map((tick) => (tick % 1 ? '' : tick)) }),
     ],
+    mark: (colour) => ({
+      stroke: colour,
+      fill: colour,
+      paths: uPlot.paths.bars({ size: [0.8, 40] }),
+      points: { show: false },
+    }),
   })
 }
 
-function byMinute(what, words) {
+/** `[minute, name, count]`, the oldest first. */
+function byMinute(what) {
   const counts = new Map()
   for (const slot of data.slots) {
     const at = Math.floor(slot.at / MINUTE) * MINUTE
     for (const [name, count] of Object.entries(slot[what])) {
       const key = `${at} ${name}`
-      counts.set(key, [at, words(name), (counts.get(key)?.[2] ?? 0) + count])
+      counts.set(key, [at, name, (counts.get(key)?.[2] ?? 0) + count])
     }
   }
-  return [...counts.values()].reverse().map(([at, name, count]) => [clock(at), name, count])
+  return [...counts.values()]
 }
 
 /** Three marks for each service: how long half, most and nearly all of its confirmations took. */
@@ -133,44 +140,46 @@ function showGuards() {
       axis({ splits: () => places, values: () => guards.map(({ guard }) => guard) }),
       axis({ label: 'Milliseconds' }),
     ],
-    marks: true,
+    mark: (colour, n) => ({
+      stroke: colour,
+      paths: () => null,
+      points: {
+        show: true,
+        size: 6 + 4 * n,
+        stroke: colour,
+        width: 2,
+        fill: n === 0 ? colour : 'transparent',
+      },
+    }),
   })
 }
 
 /** Draws a graph, or gives the one that is there its new figures. */
-function draw(id, names, figures, { marks = false, ...options }) {
+function draw(id, names, figures, { mark, ...options }) {
   const box = find(`${id}-graph`)
   const empty = names.length === 0 || figures[0].length === 0
   box.hidden = empty
-  const key = `${names.join('\n')}\n${marks ? figures[0].length : ''}`
+  const key = JSON.stringify([names, figures[0].length])
   const known = plots.get(id)
   if (known?.key === key && !empty) return known.plot.setData(figures)
   known?.plot.destroy()
   plots.delete(id)
+  render(null, box)
   if (empty) return
   const colours = COLOURS[dark.matches ? 'dark' : 'light']
-  const series = names.map((label, n) => {
-    const stroke = colours[n % colours.length]
-    return marks
-      ? {
-          label,
-          stroke,
-          paths: () => null,
-          points: { show: true, size: 6 + 3 * n, stroke, width: 2, fill: n === 0 ? stroke : 'transparent' },
-        }
-      : { label, stroke, width: 2, dash: DASHES[n % DASHES.length], points: { show: false } }
-  })
-  const size = { width: Math.max(260, box.clientWidth), height: 240 }
-  const plot = new uPlot(
-    {
-      ...size,
-      ...options,
-      series: [{ label: marks ? 'Service' : 'Time' }, ...series],
-      cursor: { drag: { x: false, y: false } },
-    },
-    figures,
-    box,
+  // Of what is stacked the lowest keeps the first colour.
+  const colourOf = (n) => colours[(id === 'guards' ? n : names.length - 1 - n) % colours.length]
+  const legend = names.map((name, n) =>
+    h('li', null, [
+      h('span', { class: `swatch size-${id === 'guards' ? n : 'bar'}`, style: { background: colourOf(n) } }),
+      name,
+    ]),
   )
+  render([h('div', { class: 'plot' }), h('ul', { class: 'legend' }, legend)], box)
+  const size = { width: Math.max(260, box.clientWidth), height: 240 }
+  const series = [{}, ...names.map((label, n) => ({ label, ...mark(colourOf(n), n) }))]
+  const rest = { legend: { show: false }, cursor: { show: false } }
+  const plot = new uPlot({ ...size, ...options, ...rest, series }, figures, box.firstElementChild)
   plots.set(id, { key, plot })
 }
 
