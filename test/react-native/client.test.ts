@@ -66,9 +66,10 @@ describe('the mobile client', () => {
     until('the logout is delivered', () => (flash.keychain.get('rescind.outbox') ?? '[]') === '[]')
   const onFlash = ({ keychain, files }: Flash) => JSON.stringify([[...keychain], [...files]])
   async function end(sid: string, reason: string) {
-    const { store, now } = authority.authority
+    const { store, now, feed } = authority.authority
     const request = { by: { kind: 'session' as const, sid }, actor: 'test', reason } as never
     await store.transact({ kind: 'revoke', request, at: now() })
+    await until('the API has heard of it', () => feed.guards().every(({ behind }) => behind === 0))
   }
 
   for (const auth of ['app-auth', 'expo'] as const) {

@@ -1,3 +1,4 @@
+import { logoutOf } from '../outbox.ts'
 import type { Ended, Held, QueuedLogout, Tokens } from '../platform.ts'
 import type { PlainStorage, SecureStore } from './platform.ts'
 
@@ -96,8 +97,4 @@ export function createLedger(secure: SecureStore, plain: PlainStorage) {
 
 function endedAs(reason: string): Ended {
   return { reason, at: new Date().toISOString(), to: false }
-}
-
-export function logoutOf(ticket: string, sid: string, reason: string): QueuedLogout {
-  return { sid, ticket, reason, at: Date.now(), attempts: 0, notBefore: 0 }
 }

@@ -1,5 +1,6 @@
+import { logoutOf } from '../outbox.ts'
 import type { SessionStore } from '../platform.ts'
-import { createLedger, logoutOf } from './ledger.ts'
+import { createLedger } from './ledger.ts'
 import type { PlainStorage, SecureStore } from './platform.ts'
 
 /** Keeps the session in a keychain; one thing after the other. */
@@ -39,7 +40,7 @@ export function createStore(secure: SecureStore, plain: PlainStorage): SessionSt
     end: (ended, epoch, reason) =>
       alone(async () => {
         const now = await load()
-        if (now.epoch !== epoch) return undefined
+        if ((epoch ?? now.epoch) !== now.epoch) return undefined
         const queued =
           now.tokens && reason ? logoutOf(now.tokens.ticket, now.tokens.claims.sid, reason) : undefined
         if (queued) await enqueue(queued)
