@@ -141,6 +141,7 @@ describe('logging out in a browser', () => {
       secrets.accessToken,
       secrets.refreshToken,
       'private data',
+      'private%20data',
       'ann@example.com',
       secrets.sub,
     ])
