@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Client } from 'pg'
 import { addAccount } from '../packages/authority/src/accounts.ts'
 import { type Config, readConfig } from '../packages/authority/src/config.ts'
 import type { Hooks } from '../packages/authority/src/hooks.ts'
@@ -27,6 +29,16 @@ export const CLIENTS = [
 
 function client(client_id: string, rest: Record<string, unknown>) {
   return { client_id, redirect_uris: [CALLBACK], firstParty: false, ...rest } as Config['clients'][number]
+}
+
+/** An empty database on the server that the tests of PostgreSQL started. */
+async function newDatabase(server: string): Promise<string> {
+  const name = `t${randomBytes(8).toString('hex')}`
+  const client = new Client({ connectionString: server })
+  await client.connect()
+  await client.query(`CREATE DATABASE ${name}`)
+  await client.end()
+  return server.replace(/[^/]*$/, name)
 }
 
 export async function freePort(): Promise<number> {
@@ -69,6 +81,7 @@ export async function startTestAuthority(
         client_secret: API_GUARD.clientSecret,
       },
     ],
+    ...(process.env.TEST_POSTGRES ? { store: await newDatabase(process.env.TEST_POSTGRES) } : {}),
     ...changes,
   }
   let skew = 0

@@ -46,6 +46,11 @@ const schema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1'),
   port: z.number().int().min(0).max(65_535).default(4600),
   data: z.string().min(1).default('data'),
+  /** A PostgreSQL database; without it the data is in a file in `data`. */
+  store: z
+    .string()
+    .regex(/^postgres(ql)?:\/\/./, 'a URL such as postgres://user:password@host:5432/database')
+    .optional(),
   name: z.string().min(1).max(60).default('Rescind'),
   masterKey: z
     .string()
@@ -124,6 +129,7 @@ const ENVIRONMENT: Record<string, string> = {
   RESCIND_HOST: 'host',
   RESCIND_PORT: 'port',
   RESCIND_DATA: 'data',
+  RESCIND_STORE: 'store',
   RESCIND_NAME: 'name',
   RESCIND_MASTER_KEY: 'masterKey',
   RESCIND_TRUST_PROXY: 'trustProxy',
@@ -243,7 +249,7 @@ function ownLifetimes({
   }
 }
 
-const SECRET_SETTINGS = /secret|masterKey|^mail\b|^webhooks|^identityProviders/i
+const SECRET_SETTINGS = /secret|masterKey|^store$|^mail\b|^webhooks|^identityProviders/i
 
 function explain(issue: z.core.$ZodIssue, given: Map<string, Source>): string {
   const path = issue.path.map(String)

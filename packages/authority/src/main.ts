@@ -35,6 +35,7 @@ import { mountProvider } from './oauth/provider.ts'
 import { OWN_PAGES, PAGES_CLIENT } from './oauth/signed-in.ts'
 import type { Locate } from './places.ts'
 import { createListener } from './server.ts'
+import { openPostgresStore } from './store/postgres/postgres.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
 import { type Store, StoreUnavailable } from './store/store.ts'
 import { startTimeOuts } from './time-outs.ts'
@@ -53,6 +54,11 @@ const SERVER_LIMITS = { requestTimeout: 30_000, headersTimeout: 10_000, ...KEEP 
  * @throws RescindError NOT_FOUND; StoreUnavailable when it can't be made, read or written
  */
 export async function openData(config: Config, options: { exclusive: boolean; existing?: boolean }) {
+  const { store: url, policy } = config
+  if (url !== undefined) {
+    const seal = openSeal(config)
+    return { seal, store: await openPostgresStore({ url, policy, exclusive: options.exclusive }) }
+  }
   const path = join(config.data, 'rescind.db')
   if (options.existing && !existsSync(path)) {
     throw new RescindError(
@@ -61,7 +67,7 @@ export async function openData(config: Config, options: { exclusive: boolean; ex
     )
   }
   const seal = openSeal(config)
-  const store = await openSqliteStore({ path, policy: config.policy, exclusive: options.exclusive })
+  const store = await openSqliteStore({ path, policy, exclusive: options.exclusive })
   return { store, seal }
 }
 

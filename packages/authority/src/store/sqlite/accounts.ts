@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Device, SeenDevice } from '../../domain/device.ts'
+import { changed, conflictOf } from '../account-change.ts'
 import type { Account, AccountChange } from '../store.ts'
 
 type Row = Record<string, string | number | null>
@@ -35,29 +36,19 @@ export function openAccounts(db: DatabaseSync) {
       return insert.run(sub, email, name, password, createdAt).changes === 1
     },
     /** What speaks against a change: nothing of it is written then. */
-    conflictWith({ sub, expect = {}, email }: AccountChange): string | undefined {
-      const now = account(bySub.get(sub))
-      if (!now) return 'Account'
-      const expected = Object.entries(expect) as [keyof Account, unknown][]
-      if (expected.some(([what, value]) => now[what] !== value)) return 'Expected'
-      const other = email === undefined ? undefined : account(byEmail.get(email))
-      return other && other.sub !== sub ? 'Email' : undefined
-    },
+    conflictWith: (change: AccountChange): string | undefined =>
+      conflictOf(change, account(bySub.get(change.sub)), (email) => account(byEmail.get(email))),
     changeAccount(change: AccountChange) {
-      const now = account(bySub.get(change.sub)) as Account
-      const { email = now.email, password = now.password } = change
-      const resetRequired = change.resetRequired ?? now.resetRequired ?? false
-      // The browser that may stay belongs to the moment that was named with it.
-      const valid = change.validAfter === undefined ? now : change
+      const now = changed(account(bySub.get(change.sub)) as Account, change)
       update.run(
-        email,
-        password,
-        valid.validAfter ?? null,
-        valid.validBrowser ?? null,
-        resetRequired ? 1 : null,
-        change.reviewSince === undefined ? (now.reviewSince ?? null) : change.reviewSince,
-        change.deactivatedAt === undefined ? (now.deactivatedAt ?? null) : change.deactivatedAt,
-        change.sub,
+        now.email,
+        now.password,
+        now.validAfter ?? null,
+        now.validBrowser ?? null,
+        now.resetRequired ? 1 : null,
+        now.reviewSince ?? null,
+        now.deactivatedAt ?? null,
+        now.sub,
       )
     },
   }

@@ -2,39 +2,23 @@ import type { DatabaseSync } from 'node:sqlite'
 import { type CutOff, endedBy, tokensCutOff } from '../../domain/cut-off.ts'
 import type { Policy } from '../../domain/policy.ts'
 import type { Session } from '../../domain/session.ts'
+import { createCutOffIndex } from '../cut-off-index.ts'
 
 type Row = { rowid: number; state: string; ended_seq: number | null }
 
-/** Held in memory, by client, as every session that is read is held against those of its client and of all. */
 export function openCutOffs(db: DatabaseSync) {
   const select = db.prepare('SELECT body FROM cut_offs ORDER BY seq')
   const insert = db.prepare('INSERT INTO cut_offs (seq, body) VALUES (?, ?)')
-  const ofAll = new Map<string | undefined, CutOff[]>()
-  const keep = (cutOff: CutOff) => {
-    const some = ofAll.get(cutOff.clientId)
-    if (some) some.push(cutOff)
-    else ofAll.set(cutOff.clientId, [cutOff])
-  }
-  const of = (clientId: string | undefined): CutOff[] => {
-    const everybody = ofAll.get(undefined) ?? []
-    const own = (clientId !== undefined && ofAll.get(clientId)) || []
-    if (own.length === 0) return everybody
-    return everybody.length === 0 ? own : [...everybody, ...own].sort((a, b) => a.seq - b.seq)
-  }
+  let index = createCutOffIndex()
   return {
-    /** Those of everybody and of a client, in the order in which they were made. */
-    of,
-    /** Those that a new one has to look at: of its client, or of every client. */
-    for(clientId: string | undefined): CutOff[] {
-      return clientId === undefined ? [...ofAll.values()].flat() : of(clientId)
-    },
+    of: (clientId: string | undefined) => index.of(clientId),
+    for: (clientId: string | undefined) => index.for(clientId),
     read() {
-      ofAll.clear()
-      for (const { body } of select.all() as { body: string }[]) keep(JSON.parse(body) as CutOff)
+      index = createCutOffIndex((select.all() as { body: string }[]).map(({ body }) => JSON.parse(body)))
     },
     add(cutOff: CutOff) {
       insert.run(cutOff.seq, JSON.stringify(cutOff))
-      keep(cutOff)
+      index.add(cutOff)
     },
   }
 }

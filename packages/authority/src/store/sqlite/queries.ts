@@ -1,5 +1,5 @@
 import type { AnswerOf, Query } from '../store.ts'
-import type { Tables } from './tables.ts'
+import type { SqliteTables as Tables } from './tables.ts'
 
 /** Answers a question from what is committed. */
 export function answer<Q extends Query>(tables: Tables, query: Q): AnswerOf<Q> {

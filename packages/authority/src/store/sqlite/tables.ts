@@ -20,7 +20,7 @@ export function openTables(db: DatabaseSync, policy: Policy) {
   }
 }
 
-export type Tables = ReturnType<typeof openTables>
+export type SqliteTables = ReturnType<typeof openTables>
 
 type Row = Record<string, unknown>
 

@@ -3,11 +3,11 @@ import { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Policy } from '../../domain/policy.ts'
 import type { LoggedRevocation } from '../../domain/revocation.ts'
+import { apply } from '../apply.ts'
 import type { Query, Transaction } from '../store.ts'
-import { apply } from './apply.ts'
 import { answer } from './queries.ts'
 import { migrate } from './schema.ts'
-import { openTables, type Tables } from './tables.ts'
+import { openTables, type SqliteTables as Tables } from './tables.ts'
 
 /*
  * The thread that owns the database. It is handed whatever has gathered while it was busy, writes all of it in

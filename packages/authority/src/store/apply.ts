@@ -1,15 +1,16 @@
-import type { AuditEvent } from '../../domain/audit.ts'
-import { prunedUpTo } from '../../domain/audit-chain.ts'
-import { endedBy } from '../../domain/cut-off.ts'
-import type { SeenDevice } from '../../domain/device.ts'
-import type { Policy } from '../../domain/policy.ts'
+import type { AuditEvent } from '../domain/audit.ts'
+import { prunedUpTo } from '../domain/audit-chain.ts'
+import { endedBy } from '../domain/cut-off.ts'
+import type { SeenDevice } from '../domain/device.ts'
+import type { Policy } from '../domain/policy.ts'
 import {
   decideRevocation,
   type LoggedRevocation,
   type RevocationRequest,
   sessionsOf,
-} from '../../domain/revocation.ts'
-import { decideRefresh, outlived, outlivesAt, type Session } from '../../domain/session.ts'
+} from '../domain/revocation.ts'
+import { decideRefresh, outlived, outlivesAt, type Session } from '../domain/session.ts'
+import { type Conflict, conflictIn, writeRecords } from './record-writes.ts'
 import type {
   AccountChange,
   ChangeOutcome,
@@ -20,8 +21,7 @@ import type {
   TimeOutOutcome,
   Transaction,
   WriteOutcome,
-} from '../store.ts'
-import { type Conflict, conflictIn, writeRecords } from './record-writes.ts'
+} from './store.ts'
 import type { Tables } from './tables.ts'
 
 /**

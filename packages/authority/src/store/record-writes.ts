@@ -1,4 +1,4 @@
-import type { RecordWrite, WriteOutcome } from '../store.ts'
+import type { RecordWrite, WriteOutcome } from './store.ts'
 import type { Tables } from './tables.ts'
 
 export type Conflict = Exclude<WriteOutcome, { kind: 'written' }>

@@ -1,0 +1,52 @@
+import { Client, type ClientConfig, Pool, TypeOverrides } from 'pg'
+
+/** For a connection to come about, in ms. */
+const CONNECT = 2_000
+/** For one statement, in ms; waiting for a lock counts. */
+const STATEMENT = 5_000
+const READERS = 8
+const INT8 = 20
+
+/** Numbers of ours fit into 53 bits. */
+function types(): TypeOverrides {
+  const overrides = new TypeOverrides()
+  overrides.setTypeParser(INT8, (text: string) => Number(text))
+  return overrides
+}
+
+function settings(url: string): ClientConfig {
+  return {
+    ...{ connectionString: url, types: types(), connectionTimeoutMillis: CONNECT },
+    // Whatever the server’s own setting is: an answer comes after the sync, of the replica too where there is a synchronous one.
+    options: `-c synchronous_commit=on -c statement_timeout=${STATEMENT} -c timezone=UTC`,
+    ...{ application_name: 'rescind', keepAlive: true },
+  }
+}
+
+/** A connection of its own. @param lost hears once when it has gone */
+export async function connect(url: string, lost: (error: Error) => void): Promise<Client> {
+  const client = new Client(settings(url))
+  client.on('error', lost)
+  client.on('end', () => lost(new Error('the connection ended')))
+  await client.connect()
+  return client
+}
+
+/** Connections for reading, bounded. */
+export function createReaders(url: string): Pool {
+  const pool = new Pool({ ...settings(url), max: READERS, idleTimeoutMillis: 30_000 })
+  // One that breaks while nobody uses it is replaced by the next that is needed.
+  pool.on('error', () => {})
+  return pool
+}
+
+/** @throws when what is committed there would not survive a crash */
+export async function refuseUnlessDurable(client: Client): Promise<void> {
+  const { rows } = await client.query(
+    "SELECT current_setting('fsync') AS fsync, current_setting('server_version_num') AS version",
+  )
+  const [{ fsync, version }] = rows as [{ fsync: string; version: string }]
+  if (Number(version) < 150_000) throw new Error('this PostgreSQL is older than 15; upgrade it')
+  if (fsync !== 'on')
+    throw new Error('this PostgreSQL runs with fsync = off: what it commits does not survive a crash')
+}

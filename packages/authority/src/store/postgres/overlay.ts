@@ -1,0 +1,182 @@
+import { hash } from 'node:crypto'
+import { type Anchor, type AuditEvent, link } from '../../domain/audit.ts'
+import { type CutOff, endedBy } from '../../domain/cut-off.ts'
+import type { Policy } from '../../domain/policy.ts'
+import type { LoggedRevocation, Revocation } from '../../domain/revocation.ts'
+import { outlivesAt, type Session } from '../../domain/session.ts'
+import type { CutOffIndex } from '../cut-off-index.ts'
+import type { Tables } from '../tables.ts'
+import { Missing } from './load.ts'
+import { accountTables } from './overlay-accounts.ts'
+import { deliveryTables } from './overlay-deliveries.ts'
+import { recordTables } from './overlay-records.ts'
+import { type SessionRow, toSession } from './rows.ts'
+
+/** Where the log and the chain are. */
+export type Heads = { seq: number; tag: string; audit: Anchor; keys: number }
+
+/** A session’s row as it is to be. */
+export type ChangedSession = SessionRow & { sid: string; inserted?: Session; due_at: number | null }
+
+/** All that a group of transactions is going to write. */
+export type Writes = {
+  sessions: Map<string, ChangedSession>
+  revocations: { seq: number; at: number; body: string }[]
+  audit: { n: number; body: AuditEvent; hash: string }[]
+  records: Map<string, RecordChange>
+  counters: Map<string, number>
+  /** What is rare: statements, in their order. */
+  statements: [sql: string, values: unknown[]][]
+}
+
+export type RecordChange = {
+  model: string
+  id: string
+  /** One of this name was there before, and goes first. */
+  anew?: boolean
+  /** Absent: it goes. */
+  row?: {
+    payload: Uint8Array
+    expires_at: number | null
+    consumed_at: number | null
+    uid: string | null
+    sid: string | null
+  }
+}
+
+export type Reading = {
+  /** What was loaded. @throws Missing */
+  need<T>(kind: string, ...wanted: (string | number)[]): T
+  writes: Writes
+}
+
+export type Overlay = Tables & {
+  writes: Writes
+  heads: Heads
+  cutOffs: CutOffIndex
+  logged: LoggedRevocation[]
+}
+
+/**
+ * The tables as a group of transactions sees them: what was loaded, and over it what the group has written so far. What is
+ * wanted and not there yet is said by throwing; then it is loaded, and the group is decided anew.
+ */
+export function createOverlay(
+  base: ReadonlyMap<string, unknown>,
+  start: Heads,
+  cutOffs: CutOffIndex,
+  policy: Policy,
+): Overlay {
+  const writes: Writes = {
+    ...{ sessions: new Map(), revocations: [], audit: [] },
+    ...{ records: new Map(), counters: new Map(), statements: [] },
+  }
+  const heads = { ...start }
+  const logged: LoggedRevocation[] = []
+  const reading: Reading = {
+    writes,
+    need<T>(kind: string, ...wanted: (string | number)[]): T {
+      const key = JSON.stringify([kind, ...wanted])
+      if (!base.has(key)) throw new Missing(key)
+      return base.get(key) as T
+    },
+  }
+  return {
+    writes,
+    heads,
+    cutOffs,
+    logged,
+    ...sessionTables(reading, cutOffs, policy),
+    ...recordTables(reading),
+    ...accountTables(reading, heads),
+    ...deliveryTables(reading),
+    cutOffsOf: cutOffs.of,
+    cutOffsFor: cutOffs.for,
+    addCutOff(cutOff: CutOff) {
+      writes.statements.push(['INSERT INTO cut_offs VALUES ($1, $2)', [cutOff.seq, JSON.stringify(cutOff)]])
+      cutOffs.add(cutOff)
+    },
+    logRevocation(revocation: Revocation): LoggedRevocation {
+      const seq = heads.seq + 1
+      const body = JSON.stringify({ ...revocation, seq })
+      const tag = tagOf(body)
+      writes.revocations.push({ seq, at: revocation.at, body })
+      Object.assign(heads, { seq, tag })
+      const one = { ...revocation, seq, tag }
+      logged.push(one)
+      return one
+    },
+    appendAudit(event: AuditEvent) {
+      const { n, hash, ...body } = link(heads.audit, event)
+      writes.audit.push({ n, body, hash })
+      heads.audit = { n, hash }
+    },
+    cutAudit(before: number, upTo: number, limit: number, at: number) {
+      const rows = reading.need<{ n: number; at: number; hash: string }[]>('oldest-audit', limit)
+      const kept = rows.findIndex((row) => row.at >= before || row.n > upTo)
+      const gone = rows.slice(0, kept < 0 ? rows.length : kept).at(-1)
+      if (!gone) return undefined
+      writes.statements.push(
+        ['DELETE FROM audit WHERE n <= $1', [gone.n]],
+        [
+          `INSERT INTO audit_anchor VALUES (1, $1, $2, $3)
+           ON CONFLICT (id) DO UPDATE SET n = excluded.n, hash = excluded.hash, at = excluded.at`,
+          [gone.n, gone.hash, at],
+        ],
+      )
+      return { n: gone.n, hash: gone.hash }
+    },
+  }
+}
+
+/** What tells a revocation from another log’s of the same number. */
+export function tagOf(body: string): string {
+  return hash('sha256', body, 'base64url').slice(0, 11)
+}
+
+function sessionTables({ need, writes }: Reading, cutOffs: CutOffIndex, policy: Policy) {
+  const { sessions } = writes
+  function asNow(row: SessionRow): Session {
+    const session = toSession(row)
+    const ending = session.ended ? undefined : endedBy(session, cutOffs.of(session.clientId))
+    return ending ? Object.assign(session, { ended: ending, refresh: undefined }) : session
+  }
+  const rowOf = (sid: string) => sessions.get(sid) ?? need<SessionRow | null>('session', sid)
+  const current = (row: SessionRow & { sid: string }) => asNow(sessions.get(row.sid) ?? row)
+  function change(sid: string, values: Partial<ChangedSession>) {
+    const row = rowOf(sid)
+    if (row) sessions.set(sid, { due_at: null, ...row, sid, ...values })
+  }
+  type Rows = (SessionRow & { sid: string })[]
+  return {
+    session(sid: string) {
+      const row = rowOf(sid)
+      return row ? asNow(row) : undefined
+    },
+    liveSessionsOf(sub: string): Session[] {
+      const stored = need<Rows>('live', sub)
+      const opened = [...sessions.values()].filter(({ inserted }) => inserted?.sub === sub).reverse()
+      return [...opened, ...stored].map(current).filter(({ ended }) => !ended)
+    },
+    insertSession(session: Session): boolean {
+      const { sid } = session
+      if (rowOf(sid)) return false
+      const nothing = { ended_seq: null, ended_at: null, ended_reason: null, last_seen: null }
+      const due_at = outlivesAt(session, policy)
+      sessions.set(sid, { sid, state: JSON.stringify(session), ...nothing, due_at, inserted: session })
+      return true
+    },
+    updateSession({ ended, lastSeen: _, ...state }: Session) {
+      const { seq = null, at = null, reason = null } = ended ?? {}
+      const ending = { ended_seq: seq, ended_at: at, ended_reason: reason }
+      change(state.sid, { state: JSON.stringify(state), ...ending })
+    },
+    sessionsDue: (at: number, limit: number) => need<Rows>('due', at, limit).map(current),
+    lookAgain: (sid: string, at: number | null) => change(sid, { due_at: at }),
+    seeSession: (sid: string, at: number) =>
+      change(sid, { last_seen: Math.max(rowOf(sid)?.last_seen ?? 0, at) }),
+    listSessions: ({ clientId, limit }: { clientId: string; limit: number }) => ({
+      sessions: need<Rows>('of-client', clientId, limit).map(current),
+    }),
+  }
+}
