@@ -50,3 +50,12 @@ export async function refuseUnlessDurable(client: Client): Promise<void> {
   if (fsync !== 'on')
     throw new Error('this PostgreSQL runs with fsync = off: what it commits does not survive a crash')
 }
+
+const names = new Map<string, string>()
+
+/** A statement that the server plans once for each connection; there are a few of them, which never change. */
+export function prepared(text: string, values: unknown[]): { name: string; text: string; values: unknown[] } {
+  const name = names.get(text) ?? `rescind_${names.size}`
+  names.set(text, name)
+  return { name, text, values }
+}

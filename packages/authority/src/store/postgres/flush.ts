@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { prepared } from './connection.ts'
 import type { Heads, Writes } from './overlay.ts'
 
 /** On which processes are told that there is something to read. */
@@ -35,7 +36,7 @@ export async function flush(client: Client, writes: Writes, heads: Heads, before
   const put = async (sql: string, rows: Row[]) => {
     if (rows.length === 0) return
     const columns = (rows[0] as Row).map((_, n) => rows.map((row) => row[n]))
-    await client.query({ name: sql.slice(0, 40), text: sql, values: columns })
+    await client.query(prepared(sql, columns))
   }
   const changed = [...sessions.values()]
   const rowOf = ({ state, ended_seq, ended_at, ended_reason, last_seen, due_at }: (typeof changed)[number]) =>
@@ -77,9 +78,6 @@ export async function flush(client: Client, writes: Writes, heads: Heads, before
   await put(COUNTERS, [...counters])
   for (const [sql, values] of statements) await client.query(sql, values)
   if (heads.seq === before.seq && heads.audit.n === before.audit.n && heads.keys === before.keys) return
-  await client.query({
-    ...{ name: 'heads', text: HEADS },
-    values: [heads.seq, heads.tag, heads.audit.n, heads.audit.hash, heads.keys],
-  })
+  await client.query(prepared(HEADS, [heads.seq, heads.tag, heads.audit.n, heads.audit.hash, heads.keys]))
   if (heads.seq !== before.seq || heads.keys !== before.keys) await client.query(`NOTIFY ${CHANNEL}`)
 }

@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { prepared } from './connection.ts'
 import { SESSION, toAccount, toDevice } from './rows.ts'
 
 /*
@@ -26,7 +27,7 @@ const column = (wanted: Arguments[], n: number) => wanted.map((one) => one[n])
 function byName(sql: string, nameOf: (row: Row) => string, to: (row: Row) => unknown = (row) => row): Loader {
   return async (client, wanted) => {
     const columns = (wanted[0] ?? []).map((_, n) => column(wanted, n))
-    const { rows } = await client.query({ name: sql.slice(0, 60), text: sql, values: columns })
+    const { rows } = await client.query(prepared(sql, columns))
     const found = new Map(rows.map((row) => [nameOf(row), to(row)]))
     return wanted.map((one) => found.get(one.join(' ')) ?? null)
   }
