@@ -9,7 +9,7 @@ export type LogoutResult = {
   local: 'cleared' | 'incomplete'
   /**
    * `queued`: the authority has not confirmed it yet, and goes on being told. `undelivered`: it was not told, and the device
-   * could not keep the ticket either.
+   * could not keep the ticket, or not read it.
    */
   server: 'confirmed' | 'already-revoked' | 'queued' | 'undelivered'
   failures: Failure[]
@@ -43,16 +43,18 @@ export function createEnding({ platform, core, outbox, tell }: Parts) {
     let unkept: QueuedLogout | undefined
     if (ticket && claims && reason)
       unkept = { sid: claims.sid, ticket, reason, at: Date.now(), attempts: 0, notBefore: 0 }
+    let known = held !== undefined
     const queued = await step('outbox', LIMITS.outbox, async () => {
-      const kept = await platform.store.end(ended, held?.epoch ?? 0, reason)
+      const kept = await platform.store.end(ended, held?.epoch, reason)
       unkept = undefined
+      known = true
       return kept
     })
     // Under way while this device is cleared; a ticket that could not be kept has no other chance.
     const sent = unkept && outbox.send(unkept)
     await clear(platform.clearing(true, ended), step)
     await step('tabs', LIMITS.clear, platform.tellTabs)
-    let server: LogoutResult['server'] = 'already-revoked'
+    let server: LogoutResult['server'] = known ? 'already-revoked' : 'undelivered'
     const first = queued?.sid ?? claims?.sid
     if (reason && first) {
       step('background', LIMITS.clear, () => platform.queued?.())

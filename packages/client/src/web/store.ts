@@ -78,12 +78,12 @@ export function createStore(clientId: string): SessionStore {
     async end(ended, epoch, reason) {
       let queued: QueuedLogout | undefined
       await change((stored, queue) => {
-        if (stored.epoch !== epoch) return undefined
+        if (epoch !== undefined && stored.epoch !== epoch) return undefined
         if (stored.ticket && stored.sid && reason) {
           queued = logoutOf(stored.ticket, stored.sid, reason)
           queue(queued)
         }
-        return { epoch: epoch + 1, version: 0, ended }
+        return { epoch: stored.epoch + 1, version: 0, ended }
       })
       return queued
     },
