@@ -12,6 +12,22 @@ import { authorizationRequest } from '../sign-in.ts'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
+/** What can be clicked or typed into, as the page numbers it. */
+const REACHABLE = `(() => {
+  const able = 'a[href], button, summary, input:not([type=hidden]), select, textarea, [tabindex="0"]'
+  // What is folded away is reached once it is unfolded, and of radio buttons one is.
+  const shown = (e) => e.checkVisibility() && !e.disabled && (e.tagName === 'SUMMARY' || !e.closest('details:not([open])'))
+  const all = [...document.querySelectorAll(able)].filter(shown)
+  all.forEach((e, n) => { e.dataset.place = n + ' ' + (e.textContent || e.name || e.tagName).trim().slice(0, 40) })
+  return all.map((e) => e.dataset.place)
+})()`
+const FOCUSED = `(() => {
+  const e = document.activeElement
+  if (!e || e === document.body) return null
+  const { outlineStyle, boxShadow } = getComputedStyle(e)
+  return { what: e.dataset.place ?? e.outerHTML.slice(0, 80), seen: outlineStyle !== 'none' || boxShadow !== 'none' }
+})()`
+
 type Finding = { id: string; nodes: { html: string; failureSummary?: string }[] }
 
 describe('every page', () => {
@@ -94,6 +110,24 @@ describe('every page', () => {
       titles.push(name)
     })
     assert.equal(titles.length, Object.keys(VISITS).length)
+  })
+
+  it('lets the keyboard reach whatever a mouse can, in order and in sight, and lets it go again', async () => {
+    await visitAll({}, async (name, page) => {
+      const all = (await page.evaluate(REACHABLE)) as string[]
+      const reached: string[] = []
+      await page.evaluate(
+        'document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute("tabindex")',
+      )
+      for (let presses = 0; presses < all.length + 5; presses++) {
+        await page.keyboard.press('Tab')
+        const now = (await page.evaluate(FOCUSED)) as { what: string; seen: boolean } | null
+        if (!now) break
+        assert.ok(now.seen, `${name}: the focus can be seen on ${now.what}`)
+        reached.push(now.what)
+      }
+      assert.deepEqual(new Set(reached), new Set(all), name)
+    })
   })
 
   it('can be used with the keyboard alone: signing in, and logging out a device', async () => {
