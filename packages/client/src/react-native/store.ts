@@ -49,17 +49,22 @@ export function createStore(secure: SecureStore, plain: PlainStorage): PhoneStor
       }),
     end: (ended, epoch, reason) =>
       alone(async () => {
-        // What can’t be read is ended all the same.
-        const now = await ledger.load().catch(ledger.reset)
+        // What can’t be read goes from here all the same; nobody knows its ticket.
+        let unread: { error: unknown } | undefined
+        const now = await ledger.load().catch((error) => {
+          unread = { error }
+          return ledger.reset()
+        })
         if (epoch !== undefined && now.epoch !== epoch) return undefined
         const { ticket, claims } = now.tokens ?? {}
         const queued = ticket && claims && reason ? logoutOf(ticket, claims.sid, reason) : undefined
-        // It goes from here even when its ticket can’t be kept.
+        // It goes even when its ticket can’t be kept.
         try {
           if (queued) await ledger.enqueue(queued)
         } finally {
           await ledger.forget(ended)
         }
+        if (unread) throw unread.error
         return queued
       }),
     queued: () => afterwards(ledger.queued),
