@@ -75,6 +75,20 @@ describe('the mobile client, on a phone whose storage fails', () => {
     assert.equal((await ask(again)).status, 200)
   })
 
+  it('is so slow that a logout does not wait for it: it is carried out all the same', async () => {
+    const { app, flash, sid } = await phones.signedIn()
+    app.kill()
+    // Longer than a logout looks, shorter than it writes.
+    const again = phones.start(flash, { slow: 120 })
+    await again.client.logout()
+    assert.equal(again.client.state().status, 'ended')
+    await until('it is written', () => !/rt_/.test(onFlash(flash)))
+    again.kill()
+    phones.start(flash)
+    await delivered(flash)
+    assert.equal((await phones.revocationsOf(sid)).length, 1)
+  })
+
   it('can’t say whether this is the first launch: the session is not used until it can', async () => {
     const { app, flash, refused, refuse } = await refusing()
     app.kill()

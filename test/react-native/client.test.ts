@@ -5,7 +5,7 @@ import { PERSON } from '../setup.ts'
 import { newFlash } from './phone.ts'
 import { ask, delivered, onFlash, type Phones, sidOf, startPhones, until } from './phones.ts'
 
-/* The mobile client on a phone that loses its network and kills its apps, against the real authority. */
+/* The mobile client on a phone that loses its network, against the real authority. */
 
 describe('the mobile client', () => {
   let phones: Phones
@@ -69,84 +69,6 @@ describe('the mobile client', () => {
     assert.equal(left.split('lt_').length, 2)
     assert.equal(flash.files.get('theme'), 'dark')
     assert.deepEqual(cleared, ['user_logout'])
-  })
-
-  it('is killed after an offline logout: the next launch delivers it', async () => {
-    const { app, flash, sid } = await phones.signedIn()
-    phones.offline()
-    await app.client.logout()
-    app.kill()
-    assert.equal((await phones.revocationsOf(sid)).length, 0)
-    phones.front.mend()
-    const again = phones.start(flash)
-    assert.equal((await again.client.ready()).status, 'ended')
-    await delivered(flash)
-    assert.equal((await phones.revocationsOf(sid)).length, 1)
-  })
-
-  it('is killed at any write of a logout: it never began, or it is finished at the next launch', async () => {
-    let finished = false
-    let begun = 0
-    for (let writes = 0; !finished; writes++) {
-      assert.ok(writes < 20)
-      const own = { options: { secureKeys: ['own.secret'], keep: ['theme'] } }
-      const { app: first, flash, sid } = await phones.signedIn()
-      flash.keychain.set('own.secret', 'private of Ann')
-      flash.files.set('notes', 'private of Ann').set('more', 'private of Ann').set('theme', 'dark')
-      first.kill()
-      phones.offline()
-      const app = phones.start(flash, { ...own, killAfterWrites: writes })
-      await app.client.ready()
-      const result = await app.client.logout().catch(() => undefined)
-      finished = result?.local === 'cleared' && result.failures.every(({ step }) => step === 'verify')
-      app.kill()
-      phones.front.mend()
-      const again = phones.start(flash, own)
-      const cleared: string[] = []
-      again.client.onClear(({ reason }) => cleared.push(reason))
-      const { status } = await again.client.ready()
-      if (status === 'signed-in') {
-        assert.equal(begun, 0, `after ${writes} writes it had begun before`)
-        assert.equal((await phones.revocationsOf(sid)).length, 0)
-        assert.equal((await ask(again)).status, 200)
-        assert.deepEqual(cleared, [])
-      } else {
-        begun++
-        // Before anybody can sign in, and whoever is next sees none of it.
-        assert.doesNotMatch(onFlash(flash), /private|rt_/, `after ${writes} writes`)
-        assert.equal(flash.files.get('theme'), 'dark')
-        if (!finished) assert.deepEqual(cleared, ['user_logout'], `after ${writes} writes`)
-        await delivered(flash)
-        assert.equal((await phones.revocationsOf(sid)).length, 1, `after ${writes} writes`)
-      }
-      again.client.close()
-    }
-    assert.ok(begun > 4, `${begun}`)
-  })
-
-  it('is killed after that, too: what has been cleared is not cleared again', async () => {
-    const { app, flash } = await phones.signedIn()
-    await app.client.logout()
-    flash.files.set('seen', 'the introduction')
-    app.kill()
-    const again = phones.start(flash)
-    await again.client.ready()
-    assert.equal(flash.files.get('seen'), 'the introduction')
-  })
-
-  it('first launch after an uninstall: what the keychain kept is ended, and never used', async () => {
-    const { app, flash, sid } = await phones.signedIn()
-    app.kill()
-    flash.files.clear()
-    const asked = phones.front.count('/oauth/token')
-    const fresh = phones.start(flash)
-    assert.notEqual((await fresh.client.ready()).status, 'signed-in')
-    await delivered(flash)
-    const [record, ...more] = await phones.revocationsOf(sid)
-    assert.equal(record?.reason, 'app_uninstall')
-    assert.equal(more.length, 0)
-    assert.equal(phones.front.count('/oauth/token'), asked)
-    assert.doesNotMatch(onFlash(flash), /rt_|lt_/)
   })
 
   it('ended elsewhere: found on coming to the foreground, cleared, and the reason is told', async () => {

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type {
   appAuth as AppAuth,
   expoAuthSession as ExpoAuthSession,
@@ -40,6 +41,8 @@ export type Launch = {
   /** Whether the phone’s storages refuse something now. */
   refuse?: (what: 'get' | 'set' | 'remove', key: string) => boolean
   person?: Person
+  /** How long the keychain takes to read, in ms. */
+  slow?: number
   /** The process is killed by the write that comes after so many. */
   killAfterWrites?: number
   options?: Partial<MobileOptions>
@@ -51,7 +54,7 @@ class Killed extends Error {}
 
 export function launch(wanted: Launch): App {
   const { issuer, api, flash, auth = 'app-auth', killAfterWrites, options } = wanted
-  const { refuse = () => false, person = PERSON } = wanted
+  const { refuse = () => false, person = PERSON, slow = 0 } = wanted
   let writes = 0
   let dead = false
   const alive = () => {
@@ -80,7 +83,7 @@ export function launch(wanted: Launch): App {
       auth === 'expo'
         ? expoAuthSession(authSession(alive, person), settings)
         : appAuth(appAuthModule(alive, person), settings),
-    secureStore: expoSecureStore(keychain(flash.keychain, touch)),
+    secureStore: expoSecureStore(keychain(flash.keychain, touch, slow)),
     storage: asyncStorage(flash.files, touch),
     network: netInfo({
       addEventListener(listener) {
@@ -113,13 +116,14 @@ export function launch(wanted: Launch): App {
 type Touch = (what: 'get' | 'set' | 'remove', key: string) => void
 
 /** `expo-secure-store`, with what its native side refuses. */
-export function keychain(entries: Map<string, string>, touch: Touch) {
+export function keychain(entries: Map<string, string>, touch: Touch, slow = 0) {
   const check = (key: string) => {
     if (!/^[\w.-]+$/.test(key)) throw new Error(`Invalid key provided to SecureStore: ${key}`)
   }
   return {
     async getItemAsync(key: string) {
       check(key)
+      if (slow > 0) await sleep(slow)
       touch('get', key)
       return entries.get(key) ?? null
     },

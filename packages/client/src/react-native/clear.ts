@@ -1,6 +1,6 @@
 import type { ClearStep, Ended } from '../platform.ts'
 import { within } from '../within.ts'
-import { INSTALLED } from './ledger.ts'
+import { INSTALLED } from './installed.ts'
 import type { PlainStorage, SecureStore } from './platform.ts'
 
 type Clearing = {

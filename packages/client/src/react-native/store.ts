@@ -1,7 +1,8 @@
 import { RescindClientError } from '../errors.ts'
 import type { Ended, SessionStore } from '../platform.ts'
-import { createLedger, logoutOf } from './ledger.ts'
+import { createLedger } from './ledger.ts'
 import type { PlainStorage, SecureStore } from './platform.ts'
+import { logoutOf } from './waiting.ts'
 
 export type PhoneStore = SessionStore & {
   /** How the session ended, when what is the app’s own may be there yet. */
@@ -14,6 +15,7 @@ export type PhoneStore = SessionStore & {
 /** Keeps the session in a keychain; one thing after the other. */
 export function createStore(secure: SecureStore, plain: PlainStorage): PhoneStore {
   const ledger = createLedger(secure, plain)
+  const { waiting } = ledger
   let last: Promise<unknown> = Promise.resolve()
 
   /** One after the other. @throws RescindClientError UNAVAILABLE */
@@ -37,13 +39,13 @@ export function createStore(secure: SecureStore, plain: PlainStorage): PhoneStor
         const now = await ledger.load()
         const { sid, sub } = tokens.claims
         if (now.epoch !== epoch) {
-          await ledger.enqueue(logoutOf(tokens.ticket, sid, 'user_logout'))
+          await waiting.put(logoutOf(tokens.ticket, sid, 'user_logout'))
           return undefined
         }
         if (now.tokens) {
           const { claims, ticket } = now.tokens
           const reason = claims.sub === sub ? 'user_logout' : 'account_switch'
-          await ledger.enqueue(logoutOf(ticket, claims.sid, reason))
+          await waiting.put(logoutOf(ticket, claims.sid, reason))
         }
         return ledger.open(tokens)
       }),
@@ -60,19 +62,19 @@ export function createStore(secure: SecureStore, plain: PlainStorage): PhoneStor
         const queued = ticket && claims && reason ? logoutOf(ticket, claims.sid, reason) : undefined
         // It goes even when its ticket can’t be kept.
         try {
-          if (queued) await ledger.enqueue(queued)
+          if (queued) await waiting.put(queued)
         } finally {
           await ledger.forget(ended)
         }
         if (unread) throw unread.error
         return queued
       }),
-    queued: () => afterwards(ledger.queued),
+    queued: () => afterwards(waiting.all),
     queue: (logout) =>
       afterwards(async () => {
-        if (ledger.queued().some(({ sid }) => sid === logout.sid)) await ledger.enqueue(logout)
+        if (waiting.of(logout.sid)) await waiting.put(logout)
       }),
-    unqueue: (sid) => afterwards(() => ledger.dequeue(sid)),
+    unqueue: (sid) => afterwards(() => waiting.remove(sid)),
     uncleared: () => afterwards(ledger.uncleared),
     cleared: () => alone(ledger.cleared),
     device: () => afterwards(ledger.device),
