@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { addAccount } from '../../packages/authority/src/accounts.ts'
 import { launchChromium } from '../chromium.ts'
 import { freeze, run, signIn, startWorld, tokensOf, until, type World } from './world.ts'
 
 /* One session in many tabs, and what ends it from elsewhere. */
+
+const BOB = { email: 'bob@example.com', password: 'a password of Bob', name: 'Bob' }
 
 describe('one session in many tabs', () => {
   let world: World
@@ -13,6 +16,7 @@ describe('one session in many tabs', () => {
   before(async () => {
     world = await startWorld()
     browser = await launchChromium()
+    await addAccount(world.authority.authority.store, BOB, 'test', Date.now())
   })
   afterEach(async () => {
     world.front.mend()
@@ -136,6 +140,59 @@ describe('one session in many tabs', () => {
     await run(other, 'await app.expire(); await app.show()')
     assert.equal(await run(other, 'return client.state().status'), 'signed-in')
     assert.equal((await revocationsOf(sid)).length, 0)
+  })
+
+  /** Somebody else signs in, in another tab of the same browser. */
+  async function bobSignsIn(page: Page) {
+    await run(page, 'return client.logout({ redirectTo: false })')
+    await context.clearCookies()
+    await page.goto(`${world.app}/login`)
+    await until(page, 'globalThis.app?.done')
+    await signIn(world, page, BOB)
+    await run(page, 'await app.fill()')
+    return tokensOf(page)
+  }
+
+  it('a tab of the former person that heard nothing logs nobody else out, and clears nothing of theirs', async () => {
+    const [one, deaf] = (await openTabs(2)) as [Page, Page]
+    await run(deaf, 'client.close()')
+    const bob = await bobSignsIn(one)
+    await run(deaf, 'client.logout()')
+    // It is sent to the app anew, as whom the browser belongs to now.
+    await until(deaf, `globalThis.app?.done && app.client.state().sid === '${bob.sid}'`)
+    assert.equal((await revocationsOf(bob.sid)).length, 0)
+    assert.match(await run<string>(one, 'return await app.dump()'), /"notes":"private data/)
+    await run(one, 'await app.show()')
+    assert.equal(await run(one, 'return client.state().sid'), bob.sid)
+  })
+
+  it('a refresh of the former person that lands late changes nothing of the one who is here', async () => {
+    const [one, late] = (await openTabs(2)) as [Page, Page]
+    await run(late, 'client.close()')
+    let came = () => {}
+    const refreshing = new Promise<void>((resolve) => {
+      came = resolve
+    })
+    let release = () => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    await late.route('**/oauth/token', async (route) => {
+      const response = await route.fetch()
+      came()
+      await held
+      await route.fulfill({ response }).catch(() => {})
+    })
+    await run(late, 'await app.expire(); app.show().catch((error) => { app.refused = error.code })')
+    await refreshing
+    const bob = await bobSignsIn(one)
+    release()
+    await until(late, `globalThis.app?.done && app.client.state().sid === '${bob.sid}'`)
+    await one.reload()
+    await until(one, 'globalThis.app?.done')
+    assert.equal(await run(one, 'return client.state().sid'), bob.sid)
+    await run(one, 'await app.show()')
+    assert.equal((await revocationsOf(bob.sid)).length, 0)
   })
 
   it('the authority is away: the session stays, and the app is told to try again', async () => {

@@ -84,9 +84,12 @@ export async function startWorld(): Promise<World> {
       return authority.authority.store.read({ kind: 'audit', filter } as never)
     },
     async end(sid, reason = 'device_removed') {
-      const { store, now } = authority.authority
+      const { store, now, feed } = authority.authority
       const request = { by: { kind: 'session', sid }, actor: 'test', reason } as never
       await store.transact({ kind: 'revoke', request, at: now() })
+      // The API has heard of it.
+      while (feed.guards().some(({ behind }) => behind > 0))
+        await new Promise((resolve) => setTimeout(resolve, 5))
     },
     async stop() {
       for (const socket of sockets.clients) socket.terminate()

@@ -21,7 +21,7 @@ export async function startPhones() {
     origins: [],
   })
   const apps: App[] = []
-  const { store, now } = authority.authority
+  const { store, now, feed } = authority.authority
 
   function start(flash: Flash, more: Partial<Launch> = {}): App {
     const app = launch({ issuer: authority.issuer, api: api.url, flash, ...more })
@@ -48,6 +48,7 @@ export async function startPhones() {
     async end(sid: string, reason: 'device_removed' | 'token_reuse') {
       const request = { by: { kind: 'session' as const, sid }, actor: 'test', reason } as never
       await store.transact({ kind: 'revoke', request, at: now() })
+      await until('the API has heard of it', () => feed.guards().every(({ behind }) => behind === 0))
     },
     /** After a test. */
     rest() {

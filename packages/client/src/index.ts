@@ -78,7 +78,7 @@ export function createClient(options: ClientOptions): WebClient {
       navigator.locks.request(`${name}:${what}`, { signal }, work) as ReturnType<typeof work>,
     refresh: grants.refresh,
     send: grants.send,
-    clearing: (everywhere, ended) => clearSteps({ clientId, clear, keep, hooks }, everywhere, ended),
+    clearing: (everywhere, ended) => clearSteps({ clear, keep, hooks }, everywhere, ended),
     sweep: () => clear?.cacheStorage !== false && clearCaches(keep),
     either: (...both) => ({ signal: AbortSignal.any(both), release() {} }),
     tellTabs: () => tabs.postMessage('look'),
@@ -142,10 +142,7 @@ function origin(url: string, option: string): string {
   const local = parsed && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(parsed.hostname)
   if (isSecureContext && (parsed?.protocol === 'https:' || (local && parsed.protocol === 'http:')))
     return parsed.origin
-  throw new RescindClientError(
-    'CONFIGURATION',
-    `\`${option}\` has to be an https URL, and the page from one.`,
-  )
+  throw new RescindClientError('CONFIGURATION', `\`${option}\` and the page have to be from https.`)
 }
 
 type Waking = ServiceWorkerRegistration & { sync?: { register(tag: string): Promise<void> } }

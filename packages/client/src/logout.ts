@@ -1,5 +1,5 @@
-import type { Outbox } from './outbox.ts'
-import type { ClearStep, Ended, Platform, QueuedLogout } from './platform.ts'
+import { logoutOf, type Outbox } from './outbox.ts'
+import type { Ended, Platform } from './platform.ts'
 import type { SessionCore } from './session.ts'
 import { within } from './within.ts'
 
@@ -9,7 +9,7 @@ export type LogoutResult = {
   local: 'cleared' | 'incomplete'
   /**
    * `queued`: the authority has not confirmed it yet, and goes on being told. `undelivered`: it was not told, and the device
-   * could not keep the ticket, or not read it.
+   * could not keep the ticket either.
    */
   server: 'confirmed' | 'already-revoked' | 'queued' | 'undelivered'
   failures: Failure[]
@@ -19,7 +19,7 @@ export type LogoutResult = {
 export type Failure = { step: string; message: string }
 
 /** What each step may take, in ms. Together they are under 2 s, whatever the network and the disk do. */
-const LIMITS = { look: 150, outbox: 250, clear: 400, deliver: 1_000 }
+const LIMITS = { look: 150, outbox: 250, clear: 400, deliver: 900, sweep: 100 }
 
 type Parts = {
   platform: Platform
@@ -31,41 +31,42 @@ type Parts = {
 
 /** Ends the session on this device, step by step; no step that fails or hangs keeps the others from being done. */
 export function createEnding({ platform, core, outbox, tell }: Parts) {
-  const clear = (steps: ClearStep[], step: ReturnType<typeof stepper>) =>
-    Promise.all(steps.map(({ name, run }) => step(name, LIMITS.clear, run)))
+  /** What is cleared, each for itself. */
+  const clear = (everywhere: boolean, ended: Ended, step: ReturnType<typeof stepper>) =>
+    Promise.all(platform.clearing(everywhere, ended).map(({ name, run }) => step(name, LIMITS.clear, run)))
 
   async function run(ended: Ended, reason?: string): Promise<LogoutResult> {
     const failures: Failure[] = []
     const step = stepper(failures)
-    const held = core.held() ?? (await step('look', LIMITS.look, core.look)) ?? core.held()
-    core.close(ended)
-    const { ticket, claims } = held?.tokens ?? {}
-    let unkept: QueuedLogout | undefined
-    if (ticket && claims && reason)
-      unkept = { sid: claims.sid, ticket, reason, at: Date.now(), attempts: 0, notBefore: 0 }
-    let known = held !== undefined
+    const known = core.held()?.tokens
+    await step('look', LIMITS.look, core.look)
+    // It ended elsewhere, and perhaps there is somebody else’s session by now: that one is left alone.
+    const over = core.over()
+    const { epoch, tokens = known } = core.held() ?? {}
+    core.close(over ?? ended)
+    let stored = false
     const queued = await step('outbox', LIMITS.outbox, async () => {
-      const kept = await platform.store.end(ended, held?.epoch, reason)
-      unkept = undefined
-      known = true
+      const kept = await platform.store.end(ended, epoch, reason)
+      stored = true
       return kept
     })
     // Under way while this device is cleared; a ticket that could not be kept has no other chance.
-    const sent = unkept && outbox.send(unkept)
-    await clear(platform.clearing(true, ended), step)
+    const sent =
+      !stored && tokens && reason && outbox.send(logoutOf(tokens.ticket, tokens.claims.sid, reason))
+    await clear(!over, ended, step)
     await step('tabs', LIMITS.clear, platform.tellTabs)
-    let server: LogoutResult['server'] = known ? 'already-revoked' : 'undelivered'
-    const first = queued?.sid ?? claims?.sid
+    let server: LogoutResult['server'] = stored || !reason ? 'already-revoked' : 'undelivered'
+    const first = queued?.sid ?? tokens?.claims.sid
     if (reason && first) {
       step('background', LIMITS.clear, () => platform.queued?.())
-      const delivery = await step('deliver', LIMITS.deliver, () => sent ?? outbox.deliver({ first }))
+      const delivery = await step('deliver', LIMITS.deliver, () => sent || outbox.deliver({ first }))
       if (delivery?.why) failures.push({ step: 'verify', message: delivery.why })
       server = delivery?.server ?? 'queued'
       if (sent && server === 'queued') server = 'undelivered'
     }
-    await step('sweep', LIMITS.clear / 2, () => platform.sweep?.())
+    await step('sweep', LIMITS.sweep, () => platform.sweep?.())
+    await step('redirect', LIMITS.clear, () => leave(ended))
     const local = failures.every(({ step }) => REMOTE.includes(step)) ? 'cleared' : 'incomplete'
-    leave(ended)
     return { local, server, failures }
   }
 
@@ -86,7 +87,7 @@ export function createEnding({ platform, core, outbox, tell }: Parts) {
   async function endTab(ended: Ended): Promise<void> {
     core.close(ended)
     outbox.deliver({ woken: true }).catch(() => {})
-    await clear(platform.clearing(false, ended), stepper([]))
+    await clear(false, ended, stepper([]))
     leave(ended)
   }
 

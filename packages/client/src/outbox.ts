@@ -52,8 +52,7 @@ export function createOutbox({ store, lock, authority, clientId, tell = () => {}
         // Whoever says so has to stand by it: a cache or a proxy knows nothing of the next question.
         if (verdict.server !== 'queued') {
           const asked = await postForm(`${authority}/v1/ended`, { ticket }, signal)
-          if (((await asked.json()) as { ended?: unknown }).ended !== true)
-            throw new Error('the session lives, whatever it answered')
+          if (((await asked.json()) as { ended?: unknown }).ended !== true) throw new Error('it still lives')
         }
         return { sid, ...verdict }
       })
@@ -104,6 +103,11 @@ export function createOutbox({ store, lock, authority, clientId, tell = () => {}
   }
 
   return outbox
+}
+
+/** A logout that has not been tried. */
+export function logoutOf(ticket: string, sid: string, reason = 'user_logout'): QueuedLogout {
+  return { sid, ticket, reason, at: Date.now(), attempts: 0, notBefore: 0 }
 }
 
 function isDue({ notBefore, asked, tried = 0 }: QueuedLogout, woken?: boolean): boolean {

@@ -58,10 +58,10 @@ export type SessionStore = {
   open(tokens: Tokens, epoch: number): Promise<Held | undefined>
   /**
    * Ends what is there: the next epoch, and nothing of the session is left but its ticket in the queue.
-   * @param epoch only if it is still that; nothing: whatever there is
+   * @param epoch only if it is still that; nothing: whatever is there
    * @param reason why, for the authority; nothing, when it knows
    */
-  end(ended: Ended, epoch?: number, reason?: string): Promise<QueuedLogout | undefined>
+  end(ended: Ended, epoch: number | undefined, reason?: string): Promise<QueuedLogout | undefined>
   queued(): Promise<QueuedLogout[]>
   queue(logout: QueuedLogout): Promise<void>
   unqueue(sid: string): Promise<void>

@@ -76,11 +76,12 @@ async function expire() {
   Date.now = () => now() + 595_000
 }
 
-const all = (db, store) =>
-  new Promise((resolve) => {
+function all(db, store) {
+  return new Promise((resolve) => {
     const request = db.transaction(store).objectStore(store).getAll()
     request.onsuccess = () => resolve(request.result)
   })
+}
 
 /** The logouts that wait. */
 function outbox() {

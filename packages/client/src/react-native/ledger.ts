@@ -1,8 +1,9 @@
+import { logoutOf } from '../outbox.ts'
 import type { Ended, Held, Tokens } from '../platform.ts'
 import { createInstalled } from './installed.ts'
 import type { PlainStorage, SecureStore } from './platform.ts'
 import { NOTHING, readJson, restingOf, type Stored, storedOf } from './rested.ts'
-import { createWaiting, logoutOf } from './waiting.ts'
+import { createWaiting } from './waiting.ts'
 
 /*
  * A keychain has no transactions, and an app may be killed between any two writes. So a logout is queued before the session

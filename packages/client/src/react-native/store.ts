@@ -1,8 +1,8 @@
 import { RescindClientError } from '../errors.ts'
+import { logoutOf } from '../outbox.ts'
 import type { Ended, SessionStore } from '../platform.ts'
 import { createLedger } from './ledger.ts'
 import type { PlainStorage, SecureStore } from './platform.ts'
-import { logoutOf } from './waiting.ts'
 
 export type PhoneStore = SessionStore & {
   /** How the session ended, when what is the app’s own may be there yet. */

@@ -31,7 +31,3 @@ function logoutsOf(value: unknown): QueuedLogout[] {
   if (!Array.isArray(value)) return []
   return value.filter((one) => typeof one?.sid === 'string' && typeof one.ticket === 'string')
 }
-
-export function logoutOf(ticket: string, sid: string, reason: string): QueuedLogout {
-  return { sid, ticket, reason, at: Date.now(), attempts: 0, notBefore: 0 }
-}

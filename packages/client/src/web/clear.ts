@@ -1,5 +1,4 @@
 import type { ClearStep, Ended } from '../platform.ts'
-import { databaseName } from './store.ts'
 
 /** What a logout clears. All but `serviceWorkers` is on unless it is switched off. */
 export type Clear = {
@@ -16,7 +15,6 @@ export type Clear = {
 }
 
 type Options = {
-  clientId: string
   clear?: Clear
   /** Names of storage keys, databases, caches and cookies that stay: a theme, a language. */
   keep?: string[]
@@ -25,7 +23,7 @@ type Options = {
 
 /** The steps of clearing this browser; what all tabs share is left alone unless `everywhere`. */
 export function clearSteps(
-  { clientId, clear = {}, keep = [], hooks }: Options,
+  { clear = {}, keep = [], hooks }: Options,
   everywhere: boolean,
   ended: Ended,
 ): ClearStep[] {
@@ -39,7 +37,7 @@ export function clearSteps(
         await Promise.all(
           names
             .filter(goes)
-            .filter((name) => name !== databaseName(clientId))
+            .filter((name) => !name.startsWith('rescind:'))
             .map(dropDatabase),
         )
       },

@@ -1,3 +1,4 @@
+import { logoutOf } from '../outbox.ts'
 import type { Ended, Held, QueuedLogout, SessionStore, Tokens } from '../platform.ts'
 import { createDatabase, of } from './database.ts'
 
@@ -78,7 +79,7 @@ export function createStore(clientId: string): SessionStore {
     async end(ended, epoch, reason) {
       let queued: QueuedLogout | undefined
       await change((stored, queue) => {
-        if (epoch !== undefined && stored.epoch !== epoch) return undefined
+        if ((epoch ?? stored.epoch) !== stored.epoch) return undefined
         if (stored.ticket && stored.sid && reason) {
           queued = logoutOf(stored.ticket, stored.sid, reason)
           queue(queued)
@@ -95,10 +96,6 @@ export function createStore(clientId: string): SessionStore {
       }),
     unqueue: (sid) => transact('readwrite', async (_, outbox) => void outbox.delete(sid)),
   }
-}
-
-function logoutOf(ticket: string, sid: string, reason = 'user_logout'): QueuedLogout {
-  return { sid, ticket, reason, at: Date.now(), attempts: 0, notBefore: 0 }
 }
 
 async function seal({ proof: _, ticket: __, ...secrets }: Tokens) {

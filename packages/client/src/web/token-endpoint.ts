@@ -74,7 +74,7 @@ function read(answer: Answer, before: Partial<Tokens>, authority: string, client
   const ticket = logout_ticket ?? before.ticket
   const { iss, aud, sid, sub } = claims
   const fits = iss === authority && [aud].flat().includes(clientId) && sid && sub && access_token && ticket
-  if (!fits) throw new Error('not the answer to it')
+  if (!fits) throw new Error('it is no answer')
   return {
     ...before,
     accessToken: access_token,
