@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { ask, delivered, onFlash, type Phones, sidOf, startPhones } from './phones.ts'
+import { ask, delivered, onFlash, type Phones, sidOf, startPhones, until } from './phones.ts'
 
 /* A phone kills apps when it likes, and people remove them: what was begun is finished at the next launch. */
 
@@ -48,6 +48,7 @@ describe('the mobile client, killed', () => {
       const { status } = await again.client.ready()
       if (status === 'signed-in') {
         assert.equal(begun, 0, `after ${writes} writes it had begun before`)
+        assert.doesNotMatch(`${flash.keychain.get('rescind.outbox')}`, /lt_/, `after ${writes} writes`)
         assert.equal((await phones.revocationsOf(sid)).length, 0)
         assert.equal((await ask(again)).status, 200)
         assert.deepEqual(cleared, [])
@@ -99,6 +100,16 @@ describe('the mobile client, killed', () => {
     assert.match(onFlash(flash), /private/)
     await phones.start(flash, own).client.ready()
     assert.doesNotMatch(onFlash(flash), /private|rt_/)
+  })
+
+  it('logs out and is killed: what came since stays', async () => {
+    const { app, flash } = await phones.signedIn()
+    await app.client.logout()
+    await until('it is noted', () => !/uncleared/.test(onFlash(flash)))
+    flash.files.set('seen', 'the introduction')
+    app.kill()
+    await phones.start(flash).client.ready()
+    assert.equal(flash.files.get('seen'), 'the introduction')
   })
 
   it('logs out, signs in and is killed: it is signed in, and nothing of it is cleared', async () => {

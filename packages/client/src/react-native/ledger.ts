@@ -38,7 +38,6 @@ export function createLedger(secure: SecureStore, plain: PlainStorage) {
     const ended = { reason, at: new Date().toISOString(), to: false as const }
     const found = over ? { epoch: rest.epoch + 1, version: rest.version + 1, ended } : rest
     if (over) await write({ ...found, uncleared: true })
-    await installed.mark()
     uncleared = over ? true : left === true
     now = tokens && !over ? { ...rest, tokens: { ...tokens, accessToken: '', expiresAt: 0 } } : found
     return now
