@@ -65,6 +65,7 @@ type Here = {
 const AGAIN = ['max_age', 'max_age_passed', 'acr_values']
 const WHY_AGAIN =
   'You are signed in. For what comes next your password is asked for once more, so that nobody else who finds this browser open can do it.'
+const WHY_OTHER = 'You are asked to sign in again, with the account that this is about.'
 const WHY_ENDED = 'A session in this browser was ended, so please sign in again.'
 
 /** What a page for the password says and shows, whether it is the first or comes after an error. */
@@ -80,7 +81,7 @@ async function asking({ authority, uid, interaction, clientName }: Here) {
     ...{ issuerName: authority.config.name, clientName, again },
     ...{ action: `/interaction/${uid}/login`, cancelAction: `/interaction/${uid}/cancel` },
     email: account ? account.email : hint,
-    reason: again ? WHY_AGAIN : ended ? WHY_ENDED : undefined,
+    reason: again ? WHY_AGAIN : ended ? WHY_ENDED : session?.accountId ? WHY_OTHER : undefined,
   }
 }
 

@@ -43,7 +43,7 @@ ${nowhere.map(strayCard)}</ul>
     : html`<p class="hint">${inOrder.length === 0 ? 'No app is signed in.' : 'Nothing else is signed in.'}</p>`
 }
 ${ended.length > 0 ? recently(ended.slice(0, 20)) : ''}
-<p class="hint after-all">Something here is not yours? Log it out, then <a href="/forgot">set a new password</a>, which signs out everything.</p>
+<p class="hint after-all">Something here was not you? Log it out, then <a href="/forgot">set a new password</a>, which signs out everything.</p>
 ${waysOn([['/oauth/logout', `Sign out of ${issuerName} in this browser`], ...(administers ? ([['/admin', 'Administration']] as [string, string][]) : [])])}
 </div>`
   return page({ title: 'Your devices', body, issuerName })

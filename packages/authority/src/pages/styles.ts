@@ -162,7 +162,7 @@ input:focus-visible, textarea:focus-visible, select:focus-visible { outline-widt
 }
 .notice.bad { background: var(--bad-sunk); border-color: var(--bad-line); color: var(--bad); font-weight: 500; }
 .notice.done { border-left: 3px solid var(--accent); background: var(--surface); }
-.notice time { white-space: nowrap; }
+time { white-space: nowrap; }
 .quoted {
   margin-top: 0;
   padding: 0.75rem 0.875rem;
@@ -259,6 +259,7 @@ body:has(.sheet) .masthead { width: 100%; max-width: 46rem; margin-bottom: clamp
   font-size: 0.9375rem;
 }
 .lead + .ways { margin-top: 1.25rem; }
+.sheet section > .ways { margin-top: 1rem; padding-top: 0; border-top: 0; }
 .facts + .ways { border-top: 0; margin-top: 0.25rem; }
 .links { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; margin: 0; padding: 0; list-style: none; }
 

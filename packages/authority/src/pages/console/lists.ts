@@ -63,14 +63,14 @@ export function deliveriesPage(options: Framed & { deliveries: ListedDelivery[] 
   const { deliveries } = options
   const rows = deliveries.map(
     ({ id, kind, topic, target, state, attempts, nextAt, lastError }) =>
-      html`<tr><td>${STATES[state] ?? state}</td><td>${kind}</td><td>${topic}</td><td>${given(target)}</td><td>${attempts}</td><td>${state === 'waiting' ? time(nextAt) : ''}</td><td>${given(lastError ?? '')}</td><td>${
+      html`<tr><td>${STATES[state] ?? state}</td><td>${
         state === 'dead'
           ? html`<form method="post" action="/admin/deliveries/replay"><input type="hidden" name="id" value="${id}"><button type="submit" class="quiet" aria-label="Try ${topic} to ${target} again">Try again</button></form>`
           : ''
-      }</td></tr>\n`,
+      }</td><td>${kind}</td><td>${topic}</td><td>${given(target)}</td><td>${attempts}</td><td>${state === 'waiting' ? time(nextAt) : ''}</td><td>${given(lastError ?? '')}</td></tr>\n`,
   )
   const dead = deliveries.filter(({ state }) => state === 'dead').length
-  const heads = ['State', 'Kind', 'Of', 'For', 'Tries', 'Next', 'Last error', 'Again']
+  const heads = ['State', 'Again', 'Kind', 'Of', 'For', 'Tries', 'Next', 'Last error']
   const body = html`${
     dead > 1
       ? html`<form method="post" action="/admin/deliveries/replay"><button type="submit" class="secondary fit">Try all that were given up again</button></form>`
