@@ -7,7 +7,7 @@ export type Done = {
   at: number
   /** How much was ended; 0: nothing was signed in any more. */
   ended: number
-  /** Of so many services that are connected, so many have confirmed it. */
+  /** Of so many connected services that it concerns, so many have confirmed it. */
   confirmed: number
   services: number
 }
@@ -26,7 +26,7 @@ function doneWords({ at, ended, confirmed, services }: Done): Markup {
   const iso = new Date(at).toISOString()
   const time = html`<time datetime="${iso}">${iso.slice(11, 19)} UTC</time>`
   const of = services === 1 ? '1 service' : `${services} services`
-  const by = services === 0 ? 'no service is connected' : `confirmed by ${confirmed} of ${of}`
+  const by = services === 0 ? 'no connected service had to be told' : `confirmed by ${confirmed} of ${of}`
   const rest = confirmed < services ? ' The others refuse it within seconds.' : ''
   return html`<strong>Ended at ${time}</strong>, ${by}.${rest}`
 }
