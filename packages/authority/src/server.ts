@@ -138,6 +138,16 @@ function createRoutes(authority: Authority): Map<string, Route> {
     ['/assets/rescind.svg', asset('image/svg+xml', logo)],
   ])
   for (const [path, { type, text }] of liveAssets()) routes.set(path, asset(type, text))
+  for (const [path, metadata] of resourceMetadata(authority))
+    routes.set(
+      path,
+      get((_req, res) => sendJson(res, 200, metadata)),
+    )
+  return routes
+}
+
+/** What says of our own resources where their tokens come from (RFC 9728), by path. */
+function* resourceMetadata({ config: { issuer, resources } }: Authority): Generator<[string, object]> {
   for (const { resource, name, scopes } of resources) {
     const { origin, pathname } = new URL(resource)
     if (origin !== issuer) continue
@@ -150,12 +160,8 @@ function createRoutes(authority: Authority): Map<string, Route> {
       bearer_methods_supported: ['header'],
       dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519'],
     }
-    routes.set(
-      path,
-      get((_req, res) => sendJson(res, 200, metadata)),
-    )
+    yield [path, metadata]
   }
-  return routes
 }
 
 /** One status list, for whoever asks: it says which places are dead, not whose they are. */
