@@ -99,7 +99,10 @@ describe('the console', () => {
     for (const each of tokens) assert.ok(page.html.includes(sidOf(each)))
     const marked = { what: 'some', reason: 'they called us', [`session-${sidOf(one)}`]: 'yes' }
     const done = await browser.submit(page, /\/end$/, marked)
-    assert.match(done.html, /Ended at \d\d:\d\d:\d\d UTC, confirmed by 1 of 1 services\./)
+    assert.match(
+      done.html,
+      /Ended at <time [^>]+>\d\d:\d\d:\d\d UTC<\/time><\/strong>, confirmed by 1 of 1 service\./,
+    )
     assert.equal(await opened.socket, '4401 admin_forced')
     assert.equal(await lives(authority.issuer, one.access_token), false)
     assert.equal(await lives(authority.issuer, two.access_token), true)

@@ -71,7 +71,10 @@ describe('the page of one’s devices', () => {
     const card = cards(fresh).find((one) => /Safari on iOS/.test(one) && />app</.test(one)) as string
     const device = /name="device" value="([\w-]+)"/.exec(card)?.[1] as string
     const done = await browser.submit(fresh, /\/devices\/end$/, { device })
-    assert.match(done.html, /Ended at \d\d:\d\d:\d\d UTC<\/strong>, confirmed by 1 of 1 services/)
+    assert.match(
+      done.html,
+      /Ended at <time datetime="20[^"]+Z">\d\d:\d\d:\d\d UTC<\/time><\/strong>, confirmed by 1 of 1 service\./,
+    )
     assert.equal(await opened.socket, '4401 device_removed')
     assert.equal(await lives(authority.issuer, phone.access_token), false)
     assert.equal(await lives(authority.issuer, here.access_token), true)
@@ -157,9 +160,9 @@ describe('the page of one’s devices', () => {
     const browser = createBrowser(CHROME)
     await open(browser)
     const forged = Buffer.from(JSON.stringify({ what: 'ended', at: Date.now() })).toString('base64url')
-    for (const done of [forged, 'x', 'A'.repeat(2_000)])
+    for (const told of [forged, 'x', 'A'.repeat(2_000)])
       assert.doesNotMatch(
-        (await browser.open(`${authority.issuer}/devices?done=${done}`)).html,
+        (await browser.open(`${authority.issuer}/devices?told=${told}`)).html,
         /role="status"/,
       )
   })

@@ -5,20 +5,24 @@ import { createBrowser } from '../tools/browser.ts'
 import { mailedCode, subOf } from './account.ts'
 import { CHROME, IPHONE, sidOf } from './own.ts'
 import { PERSON, startTestAuthority, type TestAuthority } from './setup.ts'
-import { authorizationRequest, post, signIn } from './sign-in.ts'
+import { authorizationRequest, exchange, post, signIn } from './sign-in.ts'
 
 /* Every page of the authority, as a real browser comes to it. */
 
 export type Scene = { authority: TestAuthority; ended: string }
 
+const BOB = { email: 'bob@example.com', password: 'a password of Bob', name: 'Bob' }
 const ANDROID =
   'Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36'
 
 /** An authority with somebody who is signed in on a few devices, and was elsewhere. */
 export async function makeScene(): Promise<Scene> {
-  const authority = await startTestAuthority({ logLevel: 'silent', admins: [PERSON.email] })
-  const bob = { email: 'bob@example.com', password: 'a password of Bob', name: 'Bob' }
-  await addAccount(authority.authority.store, bob, 'test', Date.now())
+  const authority = await startTestAuthority({
+    ...{ logLevel: 'silent', admins: [PERSON.email] },
+    // Nobody listens there: what is to be mailed stays among the deliveries.
+    mail: { smtp: 'smtp://127.0.0.1:9', from: 'no-reply@login.example' },
+  })
+  await addAccount(authority.authority.store, BOB, 'test', Date.now())
   const desk = createBrowser(CHROME)
   await signIn(authority.issuer, { browser: desk })
   await signIn(authority.issuer, { browser: desk, clientId: 'third-party' })
@@ -33,11 +37,21 @@ export async function makeScene(): Promise<Scene> {
   return { authority, ended: endedPageUrl(authority.authority, sidOf(phone)) }
 }
 
+/** Signs in to an app from this very browser, which makes it a device of the account; the app itself is nowhere. */
+async function openApp({ authority }: Scene, page: Page): Promise<void> {
+  await page.goto(`${authority.issuer}/devices`)
+  await signInOn(page)
+  const { url, verifier } = authorizationRequest(authority.issuer)
+  const answer = await page.context().request.get(url, { maxRedirects: 0 })
+  const code = `${new URL(`${answer.headers().location}`).searchParams.get('code')}`
+  await exchange(authority.issuer, { code, verifier })
+}
+
 /** Fills in the sign-in page, where there is one. */
-export async function signInOn(page: Page): Promise<void> {
+export async function signInOn(page: Page, person = PERSON): Promise<void> {
   if ((await page.locator('input[name=password]').count()) === 0) return
-  await page.fill('input[name=email]', PERSON.email)
-  await page.fill('input[name=password]', PERSON.password)
+  await page.fill('input[name=email]', person.email)
+  await page.fill('input[name=password]', person.password)
   await page.click('button.primary')
 }
 
@@ -53,6 +67,7 @@ export const VISITS: Record<string, Visit> = {
     await page.fill('input[name=password]', 'not the password')
     await page.click('button.primary')
   },
+  ended: ({ ended }, page) => page.goto(ended),
   async consent({ authority }, page) {
     await page.goto(authorizationRequest(authority.issuer, { clientId: 'third-party' }).url)
     await signInOn(page)
@@ -73,20 +88,24 @@ export const VISITS: Record<string, Visit> = {
     await page.goto(`${authority.issuer}/not-me?code=${code}`)
   },
   'link-expired': ({ authority }, page) => page.goto(`${authority.issuer}/reset?code=${'x'.repeat(43)}`),
-  ended: ({ ended }, page) => page.goto(ended),
   'ended-long-ago': ({ authority }, page) => page.goto(`${authority.issuer}/signed-out`),
   code: ({ authority }, page) => page.goto(`${authority.issuer}/oauth/code?code=abc&state=def`),
   'not-found': ({ authority }, page) => page.goto(`${authority.issuer}/nothing`),
-  async devices({ authority }, page) {
-    await page.goto(`${authority.issuer}/devices`)
-    await signInOn(page)
-    await page.goto(`${authority.issuer}/devices`)
+  async devices(scene, page) {
+    await openApp(scene, page)
+    await page.goto(`${scene.authority.issuer}/devices`)
   },
   'devices-others': ({ authority }, page) => page.goto(`${authority.issuer}/devices/others`),
   async 'devices-ended'({ authority }, page) {
     await page.goto(`${authority.issuer}/devices`)
     await page.locator('form[action="/devices/end"] button').last().click()
     await page.waitForSelector('.notice')
+  },
+  async 'another-account'(scene, page) {
+    const url = new URL(authorizationRequest(scene.authority.issuer).url)
+    url.searchParams.set('prompt', 'login')
+    await page.goto(url.href)
+    await signInOn(page, BOB)
   },
   'ended-known': ({ ended }, page) => page.goto(ended),
   'console-start': ({ authority }, page) => page.goto(`${authority.issuer}/admin`),
@@ -109,6 +128,19 @@ export const VISITS: Record<string, Visit> = {
     await page.fill('#end-many-reason', 'the app was hacked')
     await page.click('button.secondary')
     await page.waitForSelector('strong')
+  },
+  'console-wrong': async ({ authority }, page) => {
+    await page.goto(`${authority.issuer}/admin/audit?since=yesterday`)
+  },
+  'not-allowed': ({ authority }, page) => page.goto(`${authority.issuer}/devices/end`),
+  async 'step-up'({ authority }, page) {
+    authority.advance(6 * 60_000)
+    await page.goto(`${authority.issuer}/devices/others`)
+  },
+  async 'signed-out-here'({ authority }, page) {
+    await page.goto(`${authority.issuer}/devices`)
+    await page.locator('.device', { hasText: 'This device' }).getByRole('button', { name: 'Log out' }).click()
+    await page.waitForSelector('.notice.done')
   },
   'sign-out': ({ authority }, page) => page.goto(`${authority.issuer}/oauth/logout`),
 }

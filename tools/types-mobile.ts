@@ -1,7 +1,8 @@
-// Checks examples/mobile against the types of the packages that a phone has, which are installed apart: they are many.
+// Checks examples/mobile, and the examples of docs/react-native.md, against the types of the packages that a phone has, which
+// are installed apart: they are many.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from './build.ts'
 
@@ -36,9 +37,22 @@ if (!existsSync(STAMP) || readFileSync(STAMP, 'utf8') !== wanted) {
   }
   writeFileSync(STAMP, wanted)
 }
-await build('client')
-const { status } = spawnSync(process.execPath, [TSC, '-p', FOLDER], {
-  stdio: ['ignore', 'inherit', 'inherit'],
+const page = readFileSync(join(FOLDER, '../../docs/react-native.md'), 'utf8')
+const examples = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ''], n) => {
+  const file = join(FOLDER, `of-the-docs-${n + 1}.ts`)
+  writeFileSync(file, code)
+  return file
 })
-if (status === 0) console.log('examples/mobile fits the types of its packages')
-process.exitCode = status ?? 1
+try {
+  await build('client')
+  const { status } = spawnSync(process.execPath, [TSC, '-p', FOLDER], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  if (status === 0)
+    console.log(
+      `examples/mobile and ${examples.length} examples of docs/react-native.md fit the types of their packages`,
+    )
+  process.exitCode = status ?? 1
+} finally {
+  for (const file of examples) rmSync(file)
+}

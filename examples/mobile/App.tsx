@@ -1,7 +1,8 @@
 import type { SessionState } from '@rescind/client/react-native'
 import { type ReactNode, useEffect, useState } from 'react'
 import { ActivityIndicator, Linking, Pressable, SafeAreaView, StyleSheet, Text, View } from 'react-native'
-import { API, client, navigation } from './session'
+import { showWith } from './navigation'
+import { API, client } from './session'
 
 type Ended = { reason: string; at: string; page?: string }
 type Screen = { name: 'Login' } | { name: 'Home' } | { name: 'SignedOut'; ended: Ended }
@@ -11,8 +12,7 @@ export default function App() {
   const [screen, setScreen] = useState<Screen>({ name: 'Login' })
 
   useEffect(() => {
-    navigation.navigate = (name, ended) =>
-      setScreen(name === 'SignedOut' && ended ? { name, ended } : { name: 'Login' })
+    showWith((name, ended) => setScreen(name === 'SignedOut' && ended ? { name, ended } : { name: 'Login' }))
     const stop = client.on('change', () => setState(client.state()))
     client.ready().then(setState)
     return stop

@@ -6,19 +6,16 @@ import {
   createClient,
   expoAuthSession,
   expoSecureStore,
-  type MobileOptions,
   netInfo,
 } from '@rescind/client/react-native'
 import * as AuthSession from 'expo-auth-session'
 import * as SecureStore from 'expo-secure-store'
 import { AppState } from 'react-native'
+import { navigate } from './navigation'
 
 const AUTHORITY = 'https://login.example.com'
 const CLIENT_ID = 'notes-mobile'
 export const API = 'https://api.example.com'
-
-/** Where a screen is shown; the navigation sets it once it is there. */
-export const navigation: Pick<MobileOptions, 'navigate'> = { navigate: () => {} }
 
 export const client = createClient({
   authority: AUTHORITY,
@@ -38,5 +35,5 @@ export const client = createClient({
   storage: AsyncStorage,
   network: netInfo(NetInfo),
   foreground: appState(AppState),
-  navigate: (screen, params) => navigation.navigate(screen, params),
+  navigate,
 })

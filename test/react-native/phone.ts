@@ -1,15 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto'
-import {
-  appAuth,
-  appState,
-  createClient,
-  expoAuthSession,
-  expoSecureStore,
-  type MobileClient,
-  netInfo,
+import { setTimeout as sleep } from 'node:timers/promises'
+import type {
+  appAuth as AppAuth,
+  expoAuthSession as ExpoAuthSession,
+  MobileClient,
+  MobileOptions,
 } from '@rescind/client/react-native'
 import { createBrowser, signInThrough } from '../../tools/browser.ts'
 import { API, CALLBACK, PERSON } from '../setup.ts'
+import { mobile } from './engine.ts'
+
+const { appAuth, appState, createClient, expoAuthSession, expoSecureStore, netInfo } = mobile
 
 /* A phone: what is on its flash outlives an app that is killed, and each native module refuses what the real one refuses. */
 
@@ -20,6 +21,8 @@ export const newFlash = (): Flash => ({ keychain: new Map(), files: new Map() })
 
 export type App = {
   client: MobileClient
+  /** Where its API is. */
+  api: string
   /** Where the app went, with what it was told. */
   screens: [screen: string, params: unknown][]
   /** The app comes to the foreground. */
@@ -35,37 +38,53 @@ export type Launch = {
   api: string
   flash: Flash
   auth?: 'app-auth' | 'expo'
+  /** Whether the phone’s storages refuse something now. */
+  refuse?: (what: 'get' | 'set' | 'remove', key: string) => boolean
+  person?: Person
+  /** How long the keychain takes to read, in ms. */
+  slow?: number
   /** The process is killed by the write that comes after so many. */
   killAfterWrites?: number
-  options?: Partial<Parameters<typeof createClient>[0]>
+  options?: Partial<MobileOptions>
 }
+
+export type Person = typeof PERSON
 
 class Killed extends Error {}
 
-export function launch({ issuer, api, flash, auth = 'app-auth', killAfterWrites, options }: Launch): App {
+export function launch(wanted: Launch): App {
+  const { issuer, api, flash, auth = 'app-auth', killAfterWrites, options } = wanted
+  const { refuse = () => false, person = PERSON, slow = 0 } = wanted
   let writes = 0
   let dead = false
   const alive = () => {
     if (dead) throw new Killed('killed')
   }
-  const write = () => {
+  const touch = (what: 'get' | 'set' | 'remove', key: string) => {
     alive()
-    if (writes++ === killAfterWrites) dead = true
+    if (what !== 'get' && writes++ === killAfterWrites) dead = true
     alive()
+    if (refuse(what, key)) throw new Error('errSecInteractionNotAllowed')
   }
   const state = { active: (_: string) => {}, online: (_: { isConnected: boolean }) => {} }
   const screens: App['screens'] = []
   const settings = {
-    ...{ authority: issuer, clientId: 'app', redirectUri: CALLBACK, scopes: ['notes:read'], resource: API },
+    ...{
+      authority: issuer,
+      clientId: 'app',
+      redirectUri: CALLBACK,
+      scopes: ['profile', 'email', 'notes:read'],
+      resource: API,
+    },
   }
   const client = createClient({
     ...{ authority: issuer, clientId: 'app', origins: [api] },
     auth:
       auth === 'expo'
-        ? expoAuthSession(authSession(alive), settings)
-        : appAuth(appAuthModule(alive), settings),
-    secureStore: expoSecureStore(keychain(flash.keychain, alive, write)),
-    storage: asyncStorage(flash.files, alive, write),
+        ? expoAuthSession(authSession(alive, person), settings)
+        : appAuth(appAuthModule(alive, person), settings),
+    secureStore: expoSecureStore(keychain(flash.keychain, touch, slow)),
+    storage: asyncStorage(flash.files, touch),
     network: netInfo({
       addEventListener(listener) {
         state.online = listener
@@ -83,6 +102,7 @@ export function launch({ issuer, api, flash, auth = 'app-auth', killAfterWrites,
   })
   return {
     client,
+    api,
     screens,
     foreground: () => state.active('active'),
     network: (isConnected) => state.online({ isConnected }),
@@ -93,48 +113,51 @@ export function launch({ issuer, api, flash, auth = 'app-auth', killAfterWrites,
   }
 }
 
+type Touch = (what: 'get' | 'set' | 'remove', key: string) => void
+
 /** `expo-secure-store`, with what its native side refuses. */
-function keychain(entries: Map<string, string>, alive: () => void, write: () => void) {
+export function keychain(entries: Map<string, string>, touch: Touch, slow = 0) {
   const check = (key: string) => {
     if (!/^[\w.-]+$/.test(key)) throw new Error(`Invalid key provided to SecureStore: ${key}`)
   }
   return {
     async getItemAsync(key: string) {
-      alive()
       check(key)
+      if (slow > 0) await sleep(slow)
+      touch('get', key)
       return entries.get(key) ?? null
     },
     async setItemAsync(key: string, value: string) {
       check(key)
       if (Buffer.byteLength(value) > 2048)
         throw new Error('Value being stored in SecureStore is larger than 2048 bytes')
-      write()
+      touch('set', key)
       entries.set(key, value)
     },
     async deleteItemAsync(key: string) {
       check(key)
-      write()
+      touch('remove', key)
       entries.delete(key)
     },
   }
 }
 
-function asyncStorage(entries: Map<string, string>, alive: () => void, write: () => void) {
+export function asyncStorage(entries: Map<string, string>, touch: Touch) {
   return {
     async getItem(key: string) {
-      alive()
+      touch('get', key)
       return entries.get(key) ?? null
     },
     async setItem(key: string, value: string) {
-      write()
+      touch('set', key)
       entries.set(key, value)
     },
     async removeItem(key: string) {
-      write()
+      touch('remove', key)
       entries.delete(key)
     },
     async getAllKeys() {
-      alive()
+      touch('get', '*')
       return [...entries.keys()]
     },
   }
@@ -161,20 +184,25 @@ async function token(
 }
 
 /** Goes through the system's browser, as a person does. */
-async function authorize(endpoint: string, parameters: Record<string, string>, challenge: string) {
+async function authorize(
+  endpoint: string,
+  parameters: Record<string, string>,
+  challenge: string,
+  person: Person,
+) {
   const url = new URL(endpoint)
   url.search = new URLSearchParams({
     ...{ response_type: 'code', client_id: 'app', redirect_uri: CALLBACK, state: 'state' },
     ...{ code_challenge: challenge, code_challenge_method: 'S256', ...parameters },
   }).toString()
-  return signInThrough(createBrowser(), url.href, PERSON, /^https:\/\/app\.example\//)
+  return signInThrough(createBrowser(), url.href, person, /^https:\/\/app\.example\//)
 }
 
 const newVerifier = () => randomBytes(32).toString('base64url')
 const challengeOf = (verifier: string) => createHash('sha256').update(verifier).digest('base64url')
 
 /** `react-native-app-auth`. */
-function appAuthModule(alive: () => void): Parameters<typeof appAuth>[0] {
+function appAuthModule(alive: () => void, person: Person): Parameters<typeof AppAuth>[0] {
   const read = (answer: TokenAnswer) => ({
     accessToken: answer.access_token,
     accessTokenExpirationDate: new Date(Date.now() + answer.expires_in * 1000).toISOString(),
@@ -189,11 +217,14 @@ function appAuthModule(alive: () => void): Parameters<typeof appAuth>[0] {
         serviceConfiguration.authorizationEndpoint,
         parameters,
         challengeOf(verifier),
+        person,
       )
       const fields = {
         code: `${back.searchParams.get('code')}`,
         code_verifier: verifier,
         redirect_uri: redirectUrl,
+        // As on Android; on iOS nothing but the usual is sent with the code.
+        ...additionalParameters,
       }
       const answer = await token(issuer, alive, { grant_type: 'authorization_code', ...fields })
       return { ...read(answer), tokenAdditionalParameters: { logout_ticket: answer.logout_ticket } }
@@ -205,7 +236,7 @@ function appAuthModule(alive: () => void): Parameters<typeof appAuth>[0] {
 }
 
 /** `expo-auth-session`. */
-function authSession(alive: () => void): Parameters<typeof expoAuthSession>[0] {
+function authSession(alive: () => void, person: Person): Parameters<typeof ExpoAuthSession>[0] {
   const read = (answer: TokenAnswer) => ({
     accessToken: answer.access_token,
     expiresIn: answer.expires_in,
@@ -225,7 +256,12 @@ function authSession(alive: () => void): Parameters<typeof expoAuthSession>[0] {
       async promptAsync({ authorizationEndpoint }: { authorizationEndpoint: string }) {
         const { scopes, extraParams } = this.settings
         const parameters = { scope: scopes.join(' '), ...extraParams }
-        const back = await authorize(authorizationEndpoint, parameters, challengeOf(this.codeVerifier))
+        const back = await authorize(
+          authorizationEndpoint,
+          parameters,
+          challengeOf(this.codeVerifier),
+          person,
+        )
         return { type: 'success', params: Object.fromEntries(back.searchParams) }
       }
     },

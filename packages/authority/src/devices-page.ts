@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { administers as isAdministrator } from './administrators.ts'
 import type { Authority } from './authority.ts'
 import { addressOf } from './http/address.ts'
 import { readOwnForm } from './http/own-form.ts'
@@ -6,9 +7,12 @@ import { sendHtml } from './http/respond.ts'
 import { type SignedIn, signedInHere, signInFirst } from './oauth/signed-in.ts'
 import { listDevices, removeDevice, renameDevice, renameInput } from './own-devices.ts'
 import { endElsewhere, endOne, listSessions } from './own-sessions.ts'
-import { type Done, devicesPage, othersPage } from './pages/devices.ts'
+import { devicesPage, othersPage } from './pages/devices.ts'
+import { leftPage } from './pages/signed-out.ts'
+import type { Told } from './pages/told.ts'
 import { RECENT } from './step-up.ts'
 import type { RevokeOutcome } from './store/store.ts'
+import { doneWith, telling, toldIn } from './told.ts'
 import { validate } from './v1.ts'
 
 /*
@@ -18,24 +22,22 @@ import { validate } from './v1.ts'
 
 type Handler = (authority: Authority, req: IncomingMessage, res: ServerResponse, url: URL) => Promise<void>
 
-/** The page waits so long for services to confirm what it ended, in ms. */
-const CONFIRM = 2_000
-/** What was done is told for so long, in ms. */
-const TOLD = 60_000
-const CONTEXT = 'devices:done'
-
 /** `GET /devices` */
 export const devicesEndpoint: Handler = async (authority, req, res, url) => {
   const here = await signedInHere(authority, req, res)
+  const { name: issuerName } = authority.config
+  const told = toldIn(authority, url, here?.account.sub)
+  // Whoever has just logged out the device that they are on.
+  if (!here && told) return sendHtml(res, 200, await leftPage({ issuerName, told }))
   if (!here) return signInFirst(authority, res, '/devices')
   const { sub, email } = here.account
   const [{ devices }, { sessions }] = await Promise.all([
     listDevices(authority, sub, { device: here.device }),
     listSessions(authority, { sub }),
   ])
-  const done = readDone(authority, sub, url.searchParams.get('done'))
-  const options = { issuerName: authority.config.name, email, devices, sessions }
-  sendHtml(res, 200, await devicesPage({ ...options, ...(done ? { done } : {}) }))
+  const administers = isAdministrator(authority.config, here.account)
+  const options = { issuerName, email, devices, sessions, administers }
+  sendHtml(res, 200, await devicesPage({ ...options, ...(told ? { told } : {}) }))
 }
 
 /** `POST /devices/end`: ends what is on a device, or one session that is on none. */
@@ -75,8 +77,7 @@ export const renameDeviceEndpoint: Handler = async (authority, req, res) => {
   const { sub } = here.account
   const { name } = validate(renameInput, { name: form.get('name') ?? '' })
   await renameDevice(authority, { sub }, form.get('device') ?? '', name, address)
-  const done: Done = { what: 'renamed', at: authority.now(), sessions: 0, confirmed: 0, services: 0 }
-  goBack(authority, res, sub, done)
+  goBack(authority, res, sub, { words: 'The name is changed.' })
 }
 
 /** Who sends a form of ours; whoever is signed in no more is sent to the sign-in. */
@@ -91,33 +92,11 @@ async function changing(
   return { ...(here ? { here } : {}), form, address: addressOf(req, authority.config.trustProxy) }
 }
 
-async function back(
-  authority: Authority,
-  res: ServerResponse,
-  sub: string,
-  outcome: Extract<RevokeOutcome, { kind: 'revoked' | 'already' }>,
-) {
-  const at = authority.now()
-  const revocations = outcome.kind === 'revoked' ? outcome.revocations : []
-  const { confirmed, waiting, more } = await authority.feed.confirm(revocations, CONFIRM)
-  const yes = confirmed.length + (more?.confirmed ?? 0)
-  const services = yes + waiting.length + (more?.waiting ?? 0)
-  goBack(authority, res, sub, { what: 'ended', at, sessions: revocations.length, confirmed: yes, services })
+async function back(authority: Authority, res: ServerResponse, sub: string, outcome: RevokeOutcome) {
+  goBack(authority, res, sub, await doneWith(authority, [outcome]))
 }
 
-/** What was done travels in the address, sealed: nobody can make the page say something else. */
-function goBack({ seal }: Authority, res: ServerResponse, sub: string, done: Done) {
-  const sealed = seal.close(JSON.stringify({ ...done, sub }), CONTEXT)
-  const location = `/devices?done=${Buffer.from(sealed).toString('base64url')}`
+function goBack(authority: Authority, res: ServerResponse, sub: string, told: Told) {
+  const location = telling(authority, '/devices', sub, told)
   res.writeHead(303, { location, 'content-length': 0, 'cache-control': 'no-store' }).end()
-}
-
-function readDone({ seal, now }: Authority, sub: string, sealed: string | null): Done | undefined {
-  if (!sealed || sealed.length > 1_000) return undefined
-  try {
-    const done = JSON.parse(seal.open(Buffer.from(sealed, 'base64url'), CONTEXT)) as Done & { sub: string }
-    return done.sub === sub && now() - done.at < TOLD ? done : undefined
-  } catch {
-    return undefined
-  }
 }

@@ -11,6 +11,7 @@ import { type SignedIn, signedInHere, signInFirst } from './oauth/signed-in.ts'
 import { endedLongAgoPage, endedPage } from './pages/ended.ts'
 import { notMeDonePage } from './pages/not-me.ts'
 import { RECENT } from './step-up.ts'
+import { doneWith } from './told.ts'
 
 /*
  * `/signed-out`: why a session ended, for whoever brings a code that names it. The code is sealed by us and short-lived, so
@@ -27,14 +28,21 @@ export const endedPageEndpoint: Handler = async (authority, req, res, url) => {
   if (!session) return sendHtml(res, 410, await endedLongAgoPage({ issuerName }))
   const { reason, at } = session.ended
   const here = await signedInHere(authority, req, res)
-  const theirs = here?.account.sub === session.sub ? await personal(authority, here, session) : undefined
   const options = { issuerName, reason, at, code }
-  sendHtml(res, 200, await endedPage({ ...options, ...(theirs ? { personal: theirs } : {}) }))
+  if (!here) return sendHtml(res, 200, await endedPage(options))
+  const whose = isStranger(here, session)
+    ? { stranger: here.account.email }
+    : { personal: await personal(authority, here, session) }
+  sendHtml(res, 200, await endedPage({ ...options, ...whose }))
 }
 
 /** `GET /signed-out/sign-in?code=…`: the way to say that it was somebody else. */
-export const endedSignInEndpoint: Handler = async (authority, _req, res, url) => {
-  signInFirst(authority, res, '/signed-out', { maxAge: RECENT, state: url.searchParams.get('code') ?? '' })
+export const endedSignInEndpoint: Handler = async (authority, req, res, url) => {
+  const { name: issuerName } = authority.config
+  const code = url.searchParams.get('code') ?? ''
+  const session = await endedSession(authority, code)
+  if (!session) return sendHtml(res, 410, await endedLongAgoPage({ issuerName }))
+  askOwner(authority, res, code, isStranger(await signedInHere(authority, req, res), session))
 }
 
 /** `POST /signed-out/not-me`: somebody who has just proved who they are says that this was not them. */
@@ -45,12 +53,23 @@ export const endedNotMeEndpoint: Handler = async (authority, req, res) => {
   if (!session) return sendHtml(res, 410, await endedLongAgoPage({ issuerName: authority.config.name }))
   const here = await signedInHere(authority, req, res)
   const recent = here && authority.now() / 1000 - here.authTime <= RECENT
-  if (!recent || here.account.sub !== session.sub)
-    return signInFirst(authority, res, '/signed-out', { maxAge: RECENT, state: code })
+  const stranger = isStranger(here, session)
+  if (!recent || stranger) return askOwner(authority, res, code, stranger)
   const { sub } = session
   const address = addressOf(req, authority.config.trustProxy)
-  await compromise(authority, sub, `account:${sub}`, address, 'its owner says so, of a session that ended')
-  sendHtml(res, 200, await notMeDonePage())
+  const words = 'its owner says so, of a session that ended'
+  const outcome = await compromise(authority, sub, `account:${sub}`, address, words)
+  const { name: issuerName } = authority.config
+  sendHtml(res, 200, await notMeDonePage({ issuerName, done: await doneWith(authority, [outcome]) }))
+}
+
+/** Sends them to the sign-in; whoever is there with another account would walk through without being asked. */
+function askOwner(authority: Authority, res: ServerResponse, code: string, stranger: boolean) {
+  signInFirst(authority, res, '/signed-out', { maxAge: RECENT, state: code, asOther: stranger })
+}
+
+function isStranger(here: SignedIn | undefined, { sub }: EndedSession): boolean {
+  return here !== undefined && here.account.sub !== sub
 }
 
 type EndedSession = Session & { ended: NonNullable<Session['ended']> }
@@ -64,7 +83,7 @@ async function endedSession(authority: Authority, code: string): Promise<EndedSe
 async function personal(
   authority: Authority,
   { account }: SignedIn,
-  { sid, sub, clientId, device }: EndedSession,
+  { sid, sub, clientId, device, openedAt }: EndedSession,
 ) {
   const { store } = authority
   const [names, devices, [record]] = await Promise.all([
@@ -74,7 +93,7 @@ async function personal(
   ])
   const name = devices.find(({ id }) => id === device)?.name
   return {
-    ...{ email: account.email, app: names.get(clientId) ?? clientId },
+    ...{ email: account.email, app: names.get(clientId) ?? clientId, openedAt },
     ...(name === undefined ? {} : { device: name }),
     ...(record?.address === undefined ? {} : { address: record.address }),
   }

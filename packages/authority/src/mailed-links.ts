@@ -10,10 +10,11 @@ import { refuseForeignForm } from './http/own-form.ts'
 import { sendHtml } from './http/respond.ts'
 import type { Seal } from './keys/seal.ts'
 import { MAIL_CODE, type MailCode, readMailCode, resetStateOf } from './notify/mail-code.ts'
-import { forgotPage, linkSentPage } from './pages/forgot.ts'
+import { forgotPage, linkSentPage, noMailPage } from './pages/forgot.ts'
 import { notMeDonePage, notMePage } from './pages/not-me.ts'
 import { resetDonePage, resetPage } from './pages/reset.ts'
 import type { Account, Store } from './store/store.ts'
+import { doneWith } from './told.ts'
 
 /*
  * Where the links in mails lead. Mail scanners follow links, so showing a page does nothing: what a link is for is done,
@@ -24,10 +25,11 @@ type Handler = (authority: Authority, req: IncomingMessage, res: ServerResponse,
 
 /** `/reset`: sets a new password. */
 export const resetEndpoint: Handler = async (authority, req, res, url) => {
+  const { name: issuerName } = authority.config
   if (req.method !== 'POST') {
     const code = codeIn(url)
     await linkFor(authority, req, code, 'reset')
-    return sendHtml(res, 200, await resetPage({ code }))
+    return sendHtml(res, 200, await resetPage({ issuerName, code }))
   }
   const form = await ownForm(authority, req)
   const code = form.get('code') ?? ''
@@ -37,18 +39,20 @@ export const resetEndpoint: Handler = async (authority, req, res, url) => {
     checkPassword(password)
   } catch (error) {
     if (!(error instanceof RescindError)) throw error
-    return sendHtml(res, 400, await resetPage({ code, error: error.message }))
+    return sendHtml(res, 400, await resetPage({ issuerName, code, error: error.message }))
   }
-  await resetPassword(authority, account, password, consume, addressOf(req, authority.config.trustProxy))
-  sendHtml(res, 200, await resetDonePage())
+  const address = addressOf(req, authority.config.trustProxy)
+  const outcome = await resetPassword(authority, account, password, consume, address)
+  sendHtml(res, 200, await resetDonePage({ issuerName, done: await doneWith(authority, [outcome]) }))
 }
 
 /** `/not-me`: says that somebody else did what a mail told of. */
 export const notMeEndpoint: Handler = async (authority, req, res, url) => {
+  const { name: issuerName } = authority.config
   if (req.method !== 'POST') {
     const code = codeIn(url)
     await linkFor(authority, req, code, 'not-me')
-    return sendHtml(res, 200, await notMePage({ code }))
+    return sendHtml(res, 200, await notMePage({ issuerName, code }))
   }
   const form = await ownForm(authority, req)
   const { account, known, consume } = await linkFor(authority, req, form.get('code') ?? '', 'not-me')
@@ -59,7 +63,7 @@ export const notMeEndpoint: Handler = async (authority, req, res, url) => {
     records: [consume, await ownerSpoke(store, seal, sub, known.issuedAt, now())],
     restore: { from: email, to: known.to },
   }
-  await compromise(
+  const outcome = await compromise(
     authority,
     sub,
     `account:${sub}`,
@@ -67,19 +71,21 @@ export const notMeEndpoint: Handler = async (authority, req, res, url) => {
     'its owner says so, through a mailed link',
     given,
   )
-  sendHtml(res, 200, await notMeDonePage())
+  sendHtml(res, 200, await notMeDonePage({ issuerName, done: await doneWith(authority, [outcome]) }))
 }
 
 /** `/forgot`: asks for a link to set a new password. The answer says nothing about whether there is such an account. */
 export const forgotEndpoint: Handler = async (authority, req, res) => {
-  if (req.method !== 'POST') return sendHtml(res, 200, await forgotPage({}))
+  const { name: issuerName, mail } = authority.config
+  if (!mail) return sendHtml(res, 200, await noMailPage({ issuerName }))
+  if (req.method !== 'POST') return sendHtml(res, 200, await forgotPage({ issuerName }))
   const form = await ownForm(authority, req)
   authority.limits.forgotAddress.spend(addressOf(req, authority.config.trustProxy))
   const email = (form.get('email') ?? '').trim().slice(0, 254)
   const account = await authority.store.read({ kind: 'account', email })
   const mailed = account?.deactivatedAt === undefined ? account?.sub : undefined
   await requestReset(authority, mailed, req)
-  sendHtml(res, 200, await linkSentPage({ email }))
+  sendHtml(res, 200, await linkSentPage({ issuerName, email }))
 }
 
 /**

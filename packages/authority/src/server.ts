@@ -10,11 +10,10 @@ import { endedNotMeEndpoint, endedPageEndpoint, endedSignInEndpoint } from './en
 import { RescindError } from './errors.ts'
 import { LIST_TTL } from './feed/status-list.ts'
 import { declaredTooLong, tooLarge } from './http/body.ts'
-import { asRescindError, sendError, sendHtml, sendJson } from './http/respond.ts'
+import { sendHtml, sendJson } from './http/respond.ts'
 import { forgotEndpoint, notMeEndpoint, resetEndpoint } from './mailed-links.ts'
 import { CODE_PATH } from './mcp/flow.ts'
 import { createMcpEndpoint } from './mcp/http.ts'
-import { OAuthError } from './oauth/client-auth.ts'
 import { cors } from './oauth/cors.ts'
 import { createGlobalTokenRevocation } from './oauth/global-token-revocation.ts'
 import { interactionEndpoint } from './oauth/interaction.ts'
@@ -25,10 +24,10 @@ import { isLibraryPath, toLibrary } from './oauth/to-library.ts'
 import { userinfoEndpoint } from './oauth/userinfo.ts'
 import { ownRoute } from './own-endpoints.ts'
 import { codePage } from './pages/code.ts'
-import { errorPage } from './pages/error.ts'
 import { homePage } from './pages/home.ts'
 import { logo } from './pages/logo.ts'
 import { stylesheet } from './pages/styles.ts'
+import { fail, notFound, refuseMethod } from './refusals.ts'
 import { revokeEndpoint, sessionEndpoint } from './v1.ts'
 import { endedEndpoint } from './why-ended.ts'
 
@@ -59,7 +58,7 @@ export function createListener(authority: Authority): RequestListener {
       adminRoute(authority, pathname) ??
       consoleRoute(authority, pathname)
     if (route) {
-      if (!route.methods.includes(req.method ?? '')) return refuseMethod(res, route)
+      if (!route.methods.includes(req.method ?? '')) return refuseMethod(authority, req, res, route.methods)
       return route.serve(req, res, url)
     }
     const list = /^\/status-lists\/(\d{1,9})$/.exec(url.pathname)?.[1]
@@ -70,7 +69,7 @@ export function createListener(authority: Authority): RequestListener {
       return interactionEndpoint(authority, req, res, step.slice(1))
     }
     if (isLibraryPath(url.pathname)) return toLibrary(authority, req, res, url)
-    await notFound(req, res)
+    await notFound(authority, req, res)
   }
 
   return (req, res) => {
@@ -84,7 +83,7 @@ export function createListener(authority: Authority): RequestListener {
 }
 
 function createRoutes(authority: Authority): Map<string, Route> {
-  const { issuer, resources } = authority.config
+  const { issuer, resources, name: issuerName } = authority.config
   const mcp = createMcpEndpoint(authority)
   const post = (serve: Endpoint): Route => ({ methods: ['POST'], serve })
   const get = (serve: Endpoint): Route => ({ methods: ['GET', 'HEAD'], serve })
@@ -123,17 +122,32 @@ function createRoutes(authority: Authority): Map<string, Route> {
     ['/status-lists', get((_req, res) => sendAggregation(authority, res))],
     ['/feed', get((_req, res) => upgradeRequired(res))],
     ['/mcp', { methods: ['POST', 'GET', 'DELETE'], serve: mcp.endpoint }],
-    [CODE_PATH, get(async (_req, res, url) => sendHtml(res, 200, await codePage(codeParameters(url))))],
+    [
+      CODE_PATH,
+      get(async (_req, res, url) =>
+        sendHtml(res, 200, await codePage({ issuerName, ...codeParameters(url) })),
+      ),
+    ],
     [
       '/',
       get(async (_req, res) =>
-        sendHtml(res, 200, await homePage({ issuer, mcpUrl: `${issuer}/mcp`, docs: [] })),
+        sendHtml(res, 200, await homePage({ issuerName, issuer, mcpUrl: `${issuer}/mcp`, docs: [] })),
       ),
     ],
     ['/assets/rescind.css', asset('text/css; charset=utf-8', stylesheet)],
     ['/assets/rescind.svg', asset('image/svg+xml', logo)],
   ])
   for (const [path, { type, text }] of liveAssets()) routes.set(path, asset(type, text))
+  for (const [path, metadata] of resourceMetadata(authority))
+    routes.set(
+      path,
+      get((_req, res) => sendJson(res, 200, metadata)),
+    )
+  return routes
+}
+
+/** What says of our own resources where their tokens come from (RFC 9728), by path. */
+function* resourceMetadata({ config: { issuer, resources } }: Authority): Generator<[string, object]> {
   for (const { resource, name, scopes } of resources) {
     const { origin, pathname } = new URL(resource)
     if (origin !== issuer) continue
@@ -146,12 +160,8 @@ function createRoutes(authority: Authority): Map<string, Route> {
       bearer_methods_supported: ['header'],
       dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519'],
     }
-    routes.set(
-      path,
-      get((_req, res) => sendJson(res, 200, metadata)),
-    )
+    yield [path, metadata]
   }
-  return routes
 }
 
 /** One status list, for whoever asks: it says which places are dead, not whose they are. */
@@ -167,7 +177,7 @@ async function sendStatusList(
     return sendJson(res, 501, { error: 'Only the current list is served.', code: 'VALIDATION_ERROR' })
   }
   const jwt = await authority.statusLists.sign(list)
-  if (jwt === undefined) return notFound(req, res)
+  if (jwt === undefined) return notFound(authority, req, res)
   res.writeHead(200, {
     'content-type': 'application/statuslist+jwt',
     'content-length': Buffer.byteLength(jwt),
@@ -212,57 +222,4 @@ function refuseForeignOrigin(req: IncomingMessage, issuer: string, origins: Orig
   if (origin !== undefined && origin !== issuer && !origins.has(origin)) {
     throw new RescindError('ACCESS_DENIED', 'This origin belongs to no registered client.')
   }
-}
-
-function refuseMethod(res: ServerResponse, { methods }: Route) {
-  const error = { error: `Use ${methods.join(' or ')} here.`, code: 'VALIDATION_ERROR' }
-  sendJson(res, 405, error, { allow: methods.join(', ') })
-}
-
-async function notFound(req: IncomingMessage, res: ServerResponse) {
-  const error = new RescindError('NOT_FOUND', 'There is nothing at this address.')
-  if (!wantsPage(req)) return sendError(req, res, error)
-  sendHtml(res, 404, await errorPage({ title: 'Nothing here', message: error.message }))
-}
-
-/** Where people send forms. */
-const FORMS = /^\/(interaction\/|forgot|reset|not-me|devices\/|signed-out\/|admin\/)/
-
-function wantsPage(req: IncomingMessage): boolean {
-  return (req.method === 'GET' || FORMS.test(req.url ?? '')) && /text\/html/.test(req.headers.accept ?? '')
-}
-
-async function fail(
-  authority: Authority,
-  req: IncomingMessage,
-  res: ServerResponse,
-  error: unknown,
-  id: string,
-) {
-  if (error instanceof OAuthError && !res.headersSent)
-    return sendJson(res, error.status, error, error.headers)
-  const shown = asRescindError(error)
-  if (shown.code === 'INTERNAL') {
-    const { message, stack } = error as Error
-    authority.log.error(
-      { requestId: id, path: req.url?.split('?', 1)[0], error: message, stack },
-      'request failed',
-    )
-  }
-  // OAuth clients read `error` as one of the RFC's words.
-  if (req.url?.startsWith('/oauth/')) return sendError(req, res, shown, oauthBody(shown))
-  if (!wantsPage(req) || res.headersSent) return sendError(req, res, shown)
-  if (shown.retryAfter !== undefined) res.setHeader('retry-after', String(shown.retryAfter))
-  const page = { title: 'That did not work', message: shown.message, code: shown.code, requestId: id }
-  sendHtml(res, shown.status, await errorPage(page))
-}
-
-function oauthBody(error: RescindError) {
-  const words: Partial<Record<RescindError['code'], string>> = {
-    UNAVAILABLE: 'temporarily_unavailable',
-    RATE_LIMITED: 'temporarily_unavailable',
-    INTERNAL: 'server_error',
-    AUTHENTICATION_FAILED: 'invalid_token',
-  }
-  return { error: words[error.code] ?? 'invalid_request', error_description: error.message, code: error.code }
 }

@@ -1,10 +1,22 @@
 import { type Client, createClientCore } from './client.ts'
 import { RescindClientError } from './errors.ts'
-import type { ClearStep, Ended, Platform, Tokens } from './platform.ts'
+import type { Ended, Platform, Tokens } from './platform.ts'
+import { postForm } from './post-form.ts'
 import { claimsOf } from './react-native/claims.ts'
-import { INSTALLED } from './react-native/ledger.ts'
-import type { Auth, Granted, PlainStorage, SecureStore, Subscribe } from './react-native/platform.ts'
+import { clearSteps, createFinish } from './react-native/clear.ts'
+import { createLocks, either } from './react-native/engine.ts'
+import { originOf } from './react-native/origin.ts'
+import type {
+  Auth,
+  Granted,
+  PlainStorage,
+  SecureStore,
+  SignInOptions,
+  Subscribe,
+} from './react-native/platform.ts'
+import { createRefreshing } from './react-native/refreshing.ts'
 import { createStore } from './react-native/store.ts'
+import { within } from './within.ts'
 
 export type { Client, LogoutOptions } from './client.ts'
 export type { ClientEvents } from './emitter.ts'
@@ -13,12 +25,20 @@ export type { Failure, LogoutResult } from './logout.ts'
 export type { Delivery } from './outbox.ts'
 export type { SignInSettings } from './react-native/adapters.ts'
 export { appAuth, appState, expoAuthSession, expoSecureStore, netInfo } from './react-native/adapters.ts'
-export type { Auth, Granted, PlainStorage, SecureStore, Subscribe } from './react-native/platform.ts'
+export type {
+  Auth,
+  Granted,
+  PlainStorage,
+  SecureStore,
+  SignInOptions,
+  SignInRequest,
+  Subscribe,
+} from './react-native/platform.ts'
 export type { SessionState } from './session.ts'
 export type { ListedSession, Receipt, Sessions } from './sessions.ts'
 
 export type MobileOptions = {
-  /** The authority’s URL, its `issuer`. */
+  /** The authority’s URL, its `issuer`: https, or http on this machine. */
   authority: string
   clientId: string
   /** The origins of APIs that `fetch()` may send the token to. */
@@ -43,38 +63,41 @@ export type MobileOptions = {
 }
 
 export type MobileClient = Client & {
-  /** Signs somebody in. @throws RescindClientError SIGN_IN_FAILED; SESSION_ENDED, when they logged out meanwhile */
-  signIn(): Promise<void>
-  /** Clears what is the app’s own at the end of a session: its state, its caches. @returns takes the hook off */
+  /**
+   * Signs somebody in. Of somebody else who was, everything goes first.
+   * @throws RescindClientError SIGN_IN_FAILED; SESSION_ENDED, when they logged out meanwhile; UNAVAILABLE, when the phone
+   * can’t keep it
+   */
+  signIn(options?: SignInOptions): Promise<void>
+  /**
+   * Clears what is the app’s own at the end of a session: its state, its caches. What is to be cleared after an app was killed
+   * has to be there when the client is made.
+   * @returns takes the hook off
+   */
   onClear(hook: (ended: Ended) => unknown): () => void
 }
 
-/** The session of this phone with an authority. */
+/** For the word of the authority, in ms. */
+const PATIENCE = 2_000
+/**
+ * The session of this phone with an authority. One for an app: make it once, in a module.
+ * @throws RescindClientError CONFIGURATION
+ */
 export function createClient(options: MobileOptions): MobileClient {
   const { clientId, auth, secureStore, storage, navigate, keep = [], secureKeys = [] } = options
   const { loginScreen = 'Login', endedScreen = 'SignedOut' } = options
-  const authority = options.authority.replace(/\/+$/, '')
+  const authority = originOf(options.authority, 'authority')
   const hooks = new Set<(ended: Ended) => unknown>()
-  const lock = createLocks()
+  const store = createStore(secureStore, storage)
+  const stepsOf = (ended: Ended) => clearSteps({ secureStore, storage, secureKeys, keep, hooks }, ended)
   const platform: Platform = {
-    store: createStore(secureStore, storage),
-    lock,
-    async refresh(tokens) {
-      if (!tokens.refreshToken) throw new RescindClientError('REFUSED', 'This session has no refresh token.')
-      return tokensOf(await auth.refresh(tokens.refreshToken), tokens)
-    },
-    send(request, { accessToken }) {
-      const headers = new Headers(request.headers)
-      headers.set('authorization', `Bearer ${accessToken}`)
-      return fetch(new Request(request, { headers }))
-    },
-    clearing: (_everywhere, ended) => [
-      ...secureKeys.map(
-        (key): ClearStep => ({ name: `secureStore ${key}`, run: () => secureStore.remove(key) }),
-      ),
-      { name: 'storage', run: () => clearStorage(storage, [...keep, INSTALLED]) },
-      ...[...hooks].map((hook, n): ClearStep => ({ name: `onClear ${n + 1}`, run: () => hook(ended) })),
-    ],
+    store,
+    lock: createLocks(),
+    refresh: createRefreshing(auth),
+    send: sendBearer,
+    clearing: (_everywhere, ended) => stepsOf(ended),
+    // By then it has been cleared. Where this is not noted, it is cleared once more at the next launch.
+    sweep: () => void store.cleared().catch(() => {}),
     either,
     tellTabs() {},
     go(to) {
@@ -87,18 +110,35 @@ export function createClient(options: MobileOptions): MobileClient {
   const core = createClientCore(platform, {
     ...{ authority, clientId, loginPage: loginScreen },
     endedPage: () => endedScreen,
-    origins: [authority, ...options.origins],
+    origins: [authority, ...options.origins.map((one) => originOf(one, 'origins'))],
   })
-  const back = () => core.check().then(core.wake, core.wake)
+
+  const finish = createFinish(store, stepsOf)
+  const back = () => finish().then(core.check).then(core.wake, core.wake)
   const stops = [options.network?.((online) => online && core.wake()), options.foreground?.(back)]
   back()
 
   return {
     ...core,
-    async signIn() {
-      const epoch = await core.epoch()
-      const granted = await auth.signIn()
-      await core.opened(tokensOf(granted, {}), epoch)
+    async ready() {
+      await finish()
+      return core.ready()
+    },
+    async signIn(wanted = {}) {
+      await finish()
+      let epoch = await core.epoch()
+      const tokens = tokensOf(await auth.signIn({ ...wanted, device: await store.device() }))
+      const now = await core.ready()
+      if (now.status === 'signed-in' && now.sub !== tokens.claims.sub) {
+        await core.logout({ reason: 'account_switch', redirectTo: false })
+        epoch++
+      }
+      try {
+        await core.opened(tokens, epoch)
+      } catch (error) {
+        if ((error as RescindClientError).code === 'UNAVAILABLE') await giveUp(authority, clientId, tokens)
+        throw error
+      }
     },
     onClear(hook) {
       hooks.add(hook)
@@ -111,43 +151,25 @@ export function createClient(options: MobileOptions): MobileClient {
   }
 }
 
-function tokensOf({ idToken, ...granted }: Granted, before: Partial<Tokens>): Tokens {
-  const claims = claimsOf(idToken) ?? before.claims
-  const ticket = granted.ticket ?? before.ticket
-  const refreshToken = granted.refreshToken ?? before.refreshToken
-  if (claims && ticket && granted.accessToken) return { ...granted, refreshToken, ticket, claims }
+/** Not bound to a key: engines of phones have no Web Crypto. */
+function sendBearer(request: Request, { accessToken }: Tokens): Promise<Response> {
+  const headers = new Headers(request.headers)
+  headers.set('authorization', `Bearer ${accessToken}`)
+  return fetch(new Request(request, { headers }))
+}
+
+/** @throws RescindClientError SIGN_IN_FAILED */
+function tokensOf({ idToken, ticket, ...granted }: Granted): Tokens {
+  const claims = claimsOf(idToken)
+  if (claims && ticket && granted.accessToken) return { ...granted, ticket, claims }
   const message =
     'The answer has no ID token or no logout ticket. Ask for the scope `openid`, of a Rescind authority.'
   throw new RescindClientError('SIGN_IN_FAILED', message)
 }
 
-async function clearStorage(storage: PlainStorage, keep: string[]) {
-  const keys = (await storage.getAllKeys()).filter((key) => !keep.includes(key))
-  for (const key of keys) await storage.removeItem(key)
-}
-
-/** A phone has one process for an app: who comes first has it. */
-function createLocks(): Platform['lock'] {
-  const queues = new Map<string, Promise<unknown>>()
-  return (name, work) => {
-    const turn = (queues.get(name) ?? Promise.resolve()).then(work, work)
-    const over = turn.catch(() => {})
-    queues.set(name, over)
-    over.then(() => queues.get(name) === over && queues.delete(name))
-    return turn
-  }
-}
-
-/** Not every engine of phones has `AbortSignal.any`. */
-function either(a: AbortSignal, b: AbortSignal) {
-  const control = new AbortController()
-  const abort = () => control.abort()
-  for (const one of [a, b]) one.addEventListener('abort', abort)
-  if (a.aborted || b.aborted) abort()
-  return {
-    signal: control.signal,
-    release() {
-      for (const one of [a, b]) one.removeEventListener('abort', abort)
-    },
-  }
+/** Ends a session that this phone can’t keep. */
+async function giveUp(authority: string, clientId: string, { ticket }: Tokens) {
+  const fields = { client_id: clientId, token: ticket, reason: 'user_logout' }
+  const end = (signal: AbortSignal) => postForm(`${authority}/oauth/revoke`, fields, signal)
+  await within(PATIENCE, end).catch(() => {})
 }

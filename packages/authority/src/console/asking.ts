@@ -4,8 +4,12 @@ import type { Authority } from '../authority.ts'
 import { RescindError } from '../errors.ts'
 import { addressOf } from '../http/address.ts'
 import { readOwnForm } from '../http/own-form.ts'
+import { sendHtml } from '../http/respond.ts'
 import { signedInHere, signInFirst } from '../oauth/signed-in.ts'
+import { leftPage } from '../pages/signed-out.ts'
+import type { Told } from '../pages/told.ts'
 import { RECENT } from '../step-up.ts'
+import { telling, toldIn } from '../told.ts'
 
 /** What an administrator asks of the console. */
 export type Asking = {
@@ -22,10 +26,8 @@ export type Asking = {
   sub: string
 }
 
-const CONSOLE_PATH = /^\/admin(\/[\w-]{1,64}){0,3}$/
-const CONTEXT = 'console:told'
-/** What was done is told for so long, in ms. */
-const TOLD = 60_000
+/** What was asked for, as it comes back from a sign-in. */
+const WANTED = /^(GET|POST) (\/admin(?:\/[\w-]{1,64}){0,3})$/
 
 /**
  * Lets administrators through; for whatever changes something they have to have signed in a short while ago.
@@ -42,39 +44,46 @@ export async function letIn(
   const changes = req.method === 'POST'
   const form = changes ? await readOwnForm(authority.config.issuer, req) : new Map<string, string>()
   const here = await signedInHere(authority, req, res)
-  if (!here) return signInFirst(authority, res, '/admin', { state: url.pathname }) as undefined
+  const state = `${changes ? 'POST' : 'GET'} ${url.pathname}`
+  if (!here) return welcome(authority, res, url, state)
   if (!administers(authority.config, here.account))
     throw new RescindError('ACCESS_DENIED', 'This is for administrators.')
   if (changes && authority.now() / 1000 - here.authTime > RECENT)
-    return signInFirst(authority, res, '/admin', { maxAge: RECENT, state: url.pathname }) as undefined
+    return signInFirst(authority, res, '/admin', { maxAge: RECENT, state }) as undefined
   const address = addressOf(req, authority.config.trustProxy)
   return { authority, req, res, url, form, actor: `account:${here.account.sub}`, address, sub }
 }
 
-/** Where somebody who had to sign in first wanted to go. */
-export function wantedPath({ searchParams }: URL): string | undefined {
-  const path = searchParams.get('state')
-  return path !== null && path !== '/admin' && CONSOLE_PATH.test(path) ? path : undefined
+/** Whoever ended their own sign-in with all the others is told so before they sign in again. */
+async function welcome(authority: Authority, res: ServerResponse, url: URL, state: string) {
+  const told = toldIn(authority, url)
+  if (!told) return signInFirst(authority, res, '/admin', { state }) as undefined
+  sendHtml(res, 200, await leftPage({ issuerName: authority.config.name, told, back: '/admin' }))
+  return undefined
 }
 
-/** Sends the browser to a page, which tells what was done: sealed, so that nobody else makes it say something. */
-export function goTo({ authority, res }: Asking, path: string, told?: string): void {
-  const { seal, now } = authority
-  const sealed = told && seal.close(JSON.stringify({ told, until: now() + TOLD }), CONTEXT)
-  const location = sealed ? `${path}?told=${Buffer.from(sealed).toString('base64url')}` : path
+/**
+ * Where somebody who had to sign in first wanted to go. Whoever had sent a form comes back to the page that it was on, and
+ * is told that it did nothing.
+ */
+export function wantedPath({ searchParams }: URL): { path: string; told?: Told } | undefined {
+  const [, method, path] = WANTED.exec(searchParams.get('state') ?? '') ?? []
+  if (path === undefined || path === '/admin') return undefined
+  if (method === 'GET') return { path }
+  const words = 'You have signed in again. Nothing was done yet: send the form once more.'
+  return { path: path.replace(/^(\/admin\/(?:accounts\/[\w-]+|deliveries))\/\w+$/, '$1'), told: { words } }
+}
+
+/** Sends the browser to a page, which tells what was done. */
+export function goTo({ authority, res, actor }: Asking, path: string, told?: Told): void {
+  const location = told ? telling(authority, path, actor, told) : path
   res.writeHead(303, { location, 'content-length': 0, 'cache-control': 'no-store' }).end()
 }
 
 /** What was just done, if the address says so. */
-export function toldIn({ authority: { seal, now }, url }: Asking): { told?: string } {
-  const sealed = url.searchParams.get('told')
-  if (!sealed || sealed.length > 2_000) return {}
-  try {
-    const { told, until } = JSON.parse(seal.open(Buffer.from(sealed, 'base64url'), CONTEXT))
-    return now() < until ? { told } : {}
-  } catch {
-    return {}
-  }
+export function done({ authority, url, actor }: Asking): { told?: Told } {
+  const told = toldIn(authority, url, actor)
+  return told ? { told } : {}
 }
 
 /** The words that go to the audit log. @throws RescindError VALIDATION_ERROR */

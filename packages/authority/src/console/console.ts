@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Authority } from '../authority.ts'
-import { changeAccount, endSessions, findOne, showAccount, showStart } from './accounts.ts'
+import { changeAccount, endSessions, findOne, serveForm, showAccount, showStart } from './accounts.ts'
 import { type Asking, letIn } from './asking.ts'
 import {
   endMany,
@@ -18,16 +18,21 @@ import { sendLiveData, showLive } from './live.ts'
 
 type Serve = (asking: Asking) => Promise<void>
 
+const changing =
+  (what: string): Serve =>
+  (asking) =>
+    serveForm(asking, () => changeAccount(asking, what))
+
 /** By method and path; `*` stands for the `sub` of an account. */
 const PAGES: Record<string, Serve> = {
   'GET /admin': showStart,
   'GET /admin/accounts': findOne,
   'GET /admin/accounts/*': showAccount,
-  'POST /admin/accounts/*/end': endSessions,
-  'POST /admin/accounts/*/compromise': (asking) => changeAccount(asking, 'compromise'),
-  'POST /admin/accounts/*/deactivate': (asking) => changeAccount(asking, 'deactivate'),
-  'POST /admin/accounts/*/reactivate': (asking) => changeAccount(asking, 'reactivate'),
-  'POST /admin/accounts/*/reviewed': (asking) => changeAccount(asking, 'reviewed'),
+  'POST /admin/accounts/*/end': (asking) => serveForm(asking, endSessions),
+  'POST /admin/accounts/*/compromise': changing('compromise'),
+  'POST /admin/accounts/*/deactivate': changing('deactivate'),
+  'POST /admin/accounts/*/reactivate': changing('reactivate'),
+  'POST /admin/accounts/*/reviewed': changing('reviewed'),
   'GET /admin/clients': showClients,
   'GET /admin/services': showServices,
   'GET /admin/deliveries': showDeliveries,

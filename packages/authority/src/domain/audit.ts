@@ -1,32 +1,36 @@
 import { hash } from 'node:crypto'
 
+/** All that is on record. */
+export const EVENTS = [
+  'account.created',
+  'account.password_set',
+  'signin.succeeded',
+  'signin.failed',
+  'signin.suspicious',
+  'account.email_changed',
+  'account.compromised',
+  'account.deactivated',
+  'account.reactivated',
+  'account.email_restored',
+  'account.logged_out',
+  'account.reset_requested',
+  'account.reviewed',
+  'session.opened',
+  'device.added',
+  'device.renamed',
+  'revocation',
+  'client.registered',
+  'client.removed',
+  'audit.pruned',
+  'keys.rotated',
+  'keys.dropped',
+] as const
+
 /** Something that happened and that somebody may have to answer for. Never holds a secret. */
 export type AuditEvent = {
   /** When, in ms. */
   at: number
-  event:
-    | 'account.created'
-    | 'account.password_set'
-    | 'signin.succeeded'
-    | 'signin.failed'
-    | 'signin.suspicious'
-    | 'account.email_changed'
-    | 'account.compromised'
-    | 'account.deactivated'
-    | 'account.reactivated'
-    | 'account.email_restored'
-    | 'account.logged_out'
-    | 'account.reset_requested'
-    | 'account.reviewed'
-    | 'session.opened'
-    | 'device.added'
-    | 'device.renamed'
-    | 'revocation'
-    | 'client.registered'
-    | 'client.removed'
-    | 'audit.pruned'
-    | 'keys.rotated'
-    | 'keys.dropped'
+  event: (typeof EVENTS)[number]
   /** Who did it: an account (`account:…`), a client (`client:…`), the `cli`, or `rescind` itself. */
   actor: string
   sub?: string

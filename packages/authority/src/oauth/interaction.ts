@@ -35,7 +35,8 @@ export async function interactionEndpoint(
     if (!interaction || interaction.uid !== uid) {
       const message =
         'It was finished already, took too long, or was begun in another browser. Start again in the app.'
-      return sendHtml(res, 400, await errorPage({ title: 'This sign-in has expired', message }))
+      const { name: issuerName } = authority.config
+      return sendHtml(res, 400, await errorPage({ issuerName, title: 'This sign-in has expired', message }))
     }
     const client = await provider.Client.find(`${interaction.params.client_id}`)
     const clientName = client?.clientName ?? `${interaction.params.client_id}`
@@ -60,30 +61,40 @@ type Here = {
   client: Awaited<ReturnType<Provider['Client']['find']>>
 }
 
-async function show({ authority, res, uid, interaction, clientName, client }: Here) {
+/** Why somebody who is signed in is asked for the password all the same, in the library's words and in ours. */
+const AGAIN = ['max_age', 'max_age_passed', 'acr_values']
+const WHY_AGAIN =
+  'You are signed in. For what comes next your password is asked for once more, so that nobody else who finds this browser open can do it.'
+const WHY_OTHER = 'You are asked to sign in again, with the account that this is about.'
+const WHY_ENDED = 'A session in this browser was ended, so please sign in again.'
+
+/** What a page for the password says and shows, whether it is the first or comes after an error. */
+async function asking({ authority, uid, interaction, clientName }: Here) {
+  const { prompt, params, session } = interaction
+  const { reasons } = prompt
+  const ended = reasons.includes('session_ended')
+  const again = session?.accountId !== undefined && !ended && reasons.some((one) => AGAIN.includes(one))
+  const sub = again ? session?.accountId : undefined
+  const account = sub && (await authority.store.read({ kind: 'account-by-sub', sub }))
+  const hint = typeof params.login_hint === 'string' ? params.login_hint.slice(0, 254) : undefined
+  return {
+    ...{ issuerName: authority.config.name, clientName, again },
+    ...{ action: `/interaction/${uid}/login`, cancelAction: `/interaction/${uid}/cancel` },
+    email: account ? account.email : hint,
+    reason: again ? WHY_AGAIN : ended ? WHY_ENDED : session?.accountId ? WHY_OTHER : undefined,
+  }
+}
+
+async function show(here: Here) {
+  const { authority, res, uid, interaction, clientName, client } = here
   const { prompt, params, session } = interaction
   const action = (step: string) => `/interaction/${uid}/${step}`
-  if (prompt.name === 'login') {
-    const reason = prompt.reasons.includes('session_ended')
-      ? 'A session in this browser was ended, so please sign in again.'
-      : undefined
-    const email = typeof params.login_hint === 'string' ? params.login_hint.slice(0, 254) : undefined
-    return sendHtml(
-      res,
-      200,
-      await signInPage({
-        action: action('login'),
-        cancelAction: action('cancel'),
-        clientName,
-        email,
-        reason,
-      }),
-    )
-  }
+  if (prompt.name === 'login') return sendHtml(res, 200, await signInPage(await asking(here)))
   const account = await authority.store.read({ kind: 'account-by-sub', sub: session?.accountId ?? '' })
   const resource = [params.resource].flat()[0]
   const known = authority.config.resources.find((one) => one.resource === resource)
   const html = await consentPage({
+    issuerName: authority.config.name,
     action: action('consent'),
     cancelAction: action('cancel'),
     clientName,
@@ -119,13 +130,11 @@ function describe(scope: string, ofResource: Record<string, string> | undefined)
 }
 
 async function login(here: Here) {
-  const { authority, req, res, unit, uid, clientName } = here
+  const { authority, req, res, unit } = here
   const form = await readForm(req)
   const email = (form.get('email') ?? '').trim().slice(0, 254)
   const refuse = async (status: number, error: string) => {
-    const action = `/interaction/${uid}/login`
-    const cancelAction = `/interaction/${uid}/cancel`
-    sendHtml(res, status, await signInPage({ action, cancelAction, clientName, email, error }))
+    sendHtml(res, status, await signInPage({ ...(await asking(here)), email, error }))
   }
   const clientId = here.client?.clientId
   const attempt = await attemptSignIn(authority, req, {

@@ -15,6 +15,7 @@ import { errors, Provider } from './library.ts'
 import { loadGrant, promptPolicy } from './prompts.ts'
 import { refreshGrant } from './refresh.ts'
 import { GLOBAL_TOKEN_REVOCATION, ROUTES } from './routes.ts'
+import { askBeforeSwitch } from './switch.ts'
 import { inUnit, readInUnit } from './unit.ts'
 
 const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email']
@@ -31,6 +32,7 @@ export function mountProvider(authority: Authority): MountedProvider {
   provider.use(async (ctx, next) => {
     await inUnit(async (unit) => {
       await next()
+      await askBeforeSwitch(authority, ctx as KoaContextWithOIDC)
       await commitUnit(authority, ctx as KoaContextWithOIDC, unit)
     })
   })
@@ -119,6 +121,7 @@ function configuration(authority: Authority, firstParty: Set<string>): Configura
       ctx.set(PAGE_HEADERS)
       ctx.type = 'html'
       ctx.body = await errorPage({
+        issuerName: config.name,
         title: 'This sign-in can’t go on',
         message: `${out.error_description ?? 'The request was not valid.'}`,
         code: out.error,
@@ -166,6 +169,7 @@ function logoutByProviders({ issuer, identityProviders }: Authority['config']): 
 
 function features(authority: Authority): Configuration['features'] {
   const { config } = authority
+  const { name: issuerName } = config
   const byId = new Map(config.resources.map((resource) => [resource.resource, resource]))
   const configured = new Set(config.clients.map((client) => client.client_id))
   return {
@@ -180,7 +184,7 @@ function features(authority: Authority): Configuration['features'] {
       logoutSource: async (ctx, form) => {
         ctx.set(PAGE_HEADERS)
         ctx.type = 'html'
-        ctx.body = await confirmSignOutPage({ form, host: new URL(config.issuer).host })
+        ctx.body = await confirmSignOutPage({ issuerName, form, host: new URL(config.issuer).host })
       },
       postLogoutSuccessSource: async (ctx) => {
         ctx.set(PAGE_HEADERS)
@@ -188,8 +192,8 @@ function features(authority: Authority): Configuration['features'] {
         // The library names a client here only when the person chose to stay.
         const { client } = ctx.oidc
         ctx.body = client
-          ? await stayedPage({ clientName: client.clientName ?? client.clientId })
-          : await signedOutPage()
+          ? await stayedPage({ issuerName, clientName: client.clientName ?? client.clientId })
+          : await signedOutPage({ issuerName })
       },
     },
     // For the metadata alone: our outbox sends, also when a session ends elsewhere than in a browser.

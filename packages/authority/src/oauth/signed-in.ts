@@ -51,18 +51,20 @@ export function signedInHere(
  * Sends a browser to the sign-in page, from where it comes back.
  * @param options.maxAge how old the sign-in may be, in s (OpenID Connect Core §3.1.2.1)
  * @param options.state comes back with the browser
+ * @param options.asOther whether it has to be another account than the one that is signed in
  */
 export function signInFirst(
   { config }: Authority,
   res: ServerResponse,
   path: (typeof OWN_PAGES)[number],
-  { maxAge, state }: { maxAge?: number; state?: string } = {},
+  { maxAge, state, asOther }: { maxAge?: number; state?: string; asOther?: boolean } = {},
 ): void {
   const query = new URLSearchParams({
     ...{ client_id: PAGES_CLIENT, response_type: 'none', scope: 'openid' },
     redirect_uri: `${config.issuer}${path}`,
     ...(maxAge === undefined ? {} : { max_age: `${maxAge}` }),
     ...(state === undefined ? {} : { state }),
+    ...(asOther ? { prompt: 'login' } : {}),
   })
   const location = `${ROUTES.authorization}?${query}`
   res.writeHead(303, { location, 'content-length': 0, 'cache-control': 'no-store' }).end()

@@ -1,7 +1,9 @@
 import { html } from 'hono/html'
-import { type Markup, page } from './layout.ts'
+import { plain } from '../plain.ts'
+import { type Markup, page, waysOn } from './layout.ts'
 
 export interface CodePageOptions {
+  issuerName: string
   code?: string
   state?: string
   iss?: string
@@ -11,8 +13,8 @@ export interface CodePageOptions {
 
 /** Where an agent's sign-in ends when it can't listen for the answer: the person carries it back. */
 export function codePage(options: CodePageOptions): Promise<string> {
-  const { code, error, errorDescription } = options
-  if (error !== undefined || !code) return failed(error ?? '', errorDescription)
+  const { issuerName, code, error, errorDescription } = options
+  if (error !== undefined || !code) return failed(issuerName, error ?? '', errorDescription)
   const { state, iss } = options
   const line = JSON.stringify({ code, state, iss })
   const body = html`<section class="card">
@@ -33,8 +35,9 @@ ${iss === undefined ? '' : part('iss', 'Issuer', iss)}
 </div>
 </details>
 <p class="notice">If you did not start this from an agent of yours, close this page and give the line to nobody.</p>
+${waysOn([['/devices', 'Your devices']])}
 </section>`
-  return page({ title: 'Copy this to your agent', body })
+  return page({ title: 'Copy this to your agent', body, issuerName })
 }
 
 function part(id: string, label: string, value: string): Markup {
@@ -70,13 +73,14 @@ const explanations = new Map([
 ])
 
 /** The description may have come with the address, so it is shown as a quotation, short, and never as our words. */
-function failed(error: string, description = ''): Promise<string> {
+function failed(issuerName: string, error: string, description = ''): Promise<string> {
   const { title, message } = explanations.get(error) ?? unfinished
   const reported = [error.slice(0, 80), description.slice(0, 300)].filter(Boolean).join(': ')
   const body = html`<section class="card">
 <h1>${title}</h1>
 <p class="lead">${message}</p>
-${reported && error !== 'access_denied' ? html`<h2>What was reported</h2>\n<p class="quoted"><bdi>${reported}</bdi></p>` : ''}
+${reported && error !== 'access_denied' ? html`<h2>What was reported</h2>\n<p class="quoted"><bdi>${plain(reported, 400)}</bdi></p>` : ''}
+${waysOn([['/devices', 'Your devices']])}
 </section>`
-  return page({ title, body })
+  return page({ title, body, issuerName })
 }

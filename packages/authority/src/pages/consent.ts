@@ -2,6 +2,7 @@ import { html } from 'hono/html'
 import { given, page } from './layout.ts'
 
 export interface ConsentPageOptions {
+  issuerName: string
   /** Where "Allow" goes. */
   action: string
   /** Where "Deny" goes. */
@@ -20,8 +21,8 @@ export interface ConsentPageOptions {
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i
 
 export function consentPage(options: ConsentPageOptions): Promise<string> {
-  const { action, cancelAction, clientName, clientUri, redirectHost, accountEmail, scopes, resource } =
-    options
+  const { action, cancelAction, clientName, clientUri, redirectHost, accountEmail } = options
+  const { issuerName, scopes, resource } = options
   const onThisDevice = loopback.test(redirectHost)
   const body = html`<section class="card">
 <h1>Allow ${given(clientName)} to use your account?</h1>
@@ -54,5 +55,5 @@ ${scopes.map((scope) => html`<li><span>${scope.description}</span> <code>${scope
 </div>
 <p class="hint">When this session is ended, all of this stops at once.</p>
 </section>`
-  return page({ title: `Allow ${clientName}?`, body })
+  return page({ title: `Allow ${clientName}?`, body, issuerName })
 }

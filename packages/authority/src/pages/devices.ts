@@ -1,36 +1,25 @@
 import { html } from 'hono/html'
 import type { ListedDevice } from '../own-devices.ts'
 import type { ListedSession } from '../own-sessions.ts'
-import { given, type Markup, page } from './layout.ts'
-import { REASON_WORDS, utc } from './reasons.ts'
-
-/** What was just done, and who has confirmed it. */
-export type Done = {
-  what: 'ended' | 'renamed'
-  /** When it was durable, in ms. */
-  at: number
-  sessions: number
-  /** Of so many services that are connected, so many have confirmed it. */
-  confirmed: number
-  services: number
-}
+import { plain } from '../plain.ts'
+import { given, type Markup, page, waysOn } from './layout.ts'
+import { REASON_WORDS, time } from './reasons.ts'
+import { notice, type Told } from './told.ts'
 
 export interface DevicesPageOptions {
   issuerName: string
   email: string
   devices: ListedDevice[]
   sessions: ListedSession[]
-  done?: Done
+  /** What was just done. */
+  told?: Told
+  /** Whether the account administers this authority. */
+  administers: boolean
 }
 
 /** What one's account is signed in on, and the way to end it. */
-export function devicesPage({
-  issuerName,
-  email,
-  devices,
-  sessions,
-  done,
-}: DevicesPageOptions): Promise<string> {
+export function devicesPage(options: DevicesPageOptions): Promise<string> {
+  const { issuerName, email, devices, sessions, told, administers } = options
   const live = sessions.filter(({ endedAt }) => endedAt === undefined)
   const ended = sessions.filter(({ endedAt }) => endedAt !== undefined)
   const used = devices.filter(({ sessions: count, current }) => count > 0 || current)
@@ -40,28 +29,24 @@ export function devicesPage({
   const body = html`<div class="sheet">
 <h1>Your devices</h1>
 <p class="lead">Where ${given(email)} is signed in.</p>
-${done ? doneNotice(done) : ''}
-<ul class="devices">
+${notice(told)}
+${
+  inOrder.length + nowhere.length === 0
+    ? ''
+    : html`<ul class="devices">
 ${inOrder.map((device) => deviceCard(device, live))}
 ${nowhere.map(strayCard)}</ul>
-${
+`
+}${
   elsewhere
     ? html`<p class="choice"><a class="button secondary" href="/devices/others">Log out all other devices</a></p>`
-    : html`<p class="hint">Nothing else is signed in.</p>`
+    : html`<p class="hint">${inOrder.length === 0 ? 'No app is signed in.' : 'Nothing else is signed in.'}</p>`
 }
 ${ended.length > 0 ? recently(ended.slice(0, 20)) : ''}
-<p class="hint after-all">Something here is not yours? Log it out, then <a href="/forgot">set a new password</a>. <a href="/oauth/logout">Sign out of ${issuerName} in this browser</a></p>
+<p class="hint after-all">Something here was not you? Log it out, then <a href="/forgot">set a new password</a>, which signs out everything.</p>
+${waysOn([['/oauth/logout', `Sign out of ${issuerName} in this browser`], ...(administers ? ([['/admin', 'Administration']] as [string, string][]) : [])])}
 </div>`
   return page({ title: 'Your devices', body, issuerName })
-}
-
-function doneNotice({ what, at, sessions, confirmed, services }: Done): Markup {
-  if (what === 'renamed') return html`<p class="notice" role="status">The name is changed.</p>`
-  const time = new Date(at).toISOString().slice(11, 19)
-  const ended = sessions === 0 ? 'Nothing was signed in there any more' : `Ended at ${time} UTC`
-  const by = services === 0 ? 'no service is connected' : `confirmed by ${confirmed} of ${services} services`
-  const rest = confirmed < services ? ' The others refuse it within seconds.' : ''
-  return html`<p class="notice" role="status"><strong>${ended}</strong>, ${by}.${rest}</p>`
 }
 
 function deviceCard(device: ListedDevice, live: ListedSession[]): Markup {
@@ -75,20 +60,22 @@ function deviceCard(device: ListedDevice, live: ListedSession[]): Markup {
 <dl class="facts">
 ${kind && kind !== name ? html`<div><dt>Browser</dt><dd>${kind}</dd></div>` : ''}
 <div><dt>Apps</dt><dd>${
-    apps.length === 0 ? 'none' : apps.map((app, index) => html`${index > 0 ? ', ' : ''}${given(app)}`)
+    apps.length === 0
+      ? 'none, only this page'
+      : apps.map((app, index) => html`${index > 0 ? ', ' : ''}${given(app)}`)
   }</dd></div>
 <div><dt>Where</dt><dd>${place === 'unknown' ? '' : html`${place}, `}${address}</dd></div>
-<div><dt>Last used</dt><dd><time datetime="${lastSeen}">${utc(lastSeen)}</time></dd></div>
-<div><dt>First seen</dt><dd><time datetime="${firstSeen}">${utc(firstSeen)}</time></dd></div>
+<div><dt>Last used</dt><dd>${time(lastSeen)}</dd></div>
+<div><dt>First seen</dt><dd>${time(firstSeen)}</dd></div>
 </dl>
 </div>
 <div class="actions">
 ${
   sessions > 0
-    ? html`<form method="post" action="/devices/end"><input type="hidden" name="device" value="${id}"><button type="submit" class="secondary" aria-label="Log out ${name}">Log out</button></form>`
+    ? html`<form method="post" action="/devices/end"><input type="hidden" name="device" value="${id}"><button type="submit" class="secondary" aria-label="Log out ${plain(name, 100)}">Log out</button></form>`
     : ''
 }
-<details><summary>Rename</summary>
+<details><summary aria-label="Rename ${plain(name, 100)}">Rename</summary>
 <form method="post" action="/devices/rename" class="stack"><input type="hidden" name="device" value="${id}">
 <div class="field"><label for="name-${id}">New name</label><input id="name-${id}" name="name" maxlength="60" required value="${name}"></div>
 <button type="submit" class="secondary">Save the name</button></form></details>
@@ -104,11 +91,11 @@ function strayCard({ sid, client, openedAt, lastSeen }: ListedSession): Markup {
 <h2>${given(client.name)}</h2>
 <dl class="facts">
 <div><dt>Device</dt><dd>unknown</dd></div>
-<div><dt>Last used</dt><dd><time datetime="${lastSeen}">${utc(lastSeen)}</time></dd></div>
-<div><dt>Opened</dt><dd><time datetime="${openedAt}">${utc(openedAt)}</time></dd></div>
+<div><dt>Last used</dt><dd>${time(lastSeen)}</dd></div>
+<div><dt>Opened</dt><dd>${time(openedAt)}</dd></div>
 </dl>
 </div>
-<div class="actions"><form method="post" action="/devices/end"><input type="hidden" name="session" value="${sid}"><button type="submit" class="secondary" aria-label="Log out ${client.name}">Log out</button></form></div>
+<div class="actions"><form method="post" action="/devices/end"><input type="hidden" name="session" value="${sid}"><button type="submit" class="secondary" aria-label="Log out ${plain(client.name, 100)}">Log out</button></form></div>
 </li>
 `
 }
@@ -122,7 +109,7 @@ function recently(ended: ListedSession[]): Markup {
 <tbody>
 ${ended.map(
   ({ endedAt = '', client, device, reason }) =>
-    html`<tr><td><time datetime="${endedAt}">${utc(endedAt)}</time></td><td>${given(client.name)}</td><td>${given(device?.name ?? 'unknown')}</td><td>${REASON_WORDS[`${reason}`] ?? ''}</td></tr>\n`,
+    html`<tr><td>${time(endedAt)}</td><td>${given(client.name)}</td><td>${given(device?.name ?? 'unknown')}</td><td>${REASON_WORDS[`${reason}`] ?? ''}</td></tr>\n`,
 )}</tbody>
 </table>
 </div>

@@ -1,19 +1,25 @@
 import { html } from 'hono/html'
-import { given, type Markup, page } from './layout.ts'
-import { utc } from './reasons.ts'
+import { given, type Markup, page, waysOn } from './layout.ts'
+import { time } from './reasons.ts'
 
-/** Why, as the page says it; what was behind it, without naming anybody; and what to do next. */
-const TOLD: Record<string, { why: string; next: string; alarming?: true }> = {
-  user_logout: { why: 'You logged out.', next: 'Sign in again in the app whenever you like.' },
+/**
+ * Why, as the page says it, without naming anybody; what to do next; and whether it may have been somebody else’s doing.
+ */
+const TOLD: Record<string, { why: string; next: string; doubtful?: true }> = {
+  user_logout: {
+    why: 'You logged out.',
+    next: 'Sign in again in the app whenever you like.',
+    doubtful: true,
+  },
   device_removed: {
     why: 'This device was logged out from another one.',
     next: 'If that was you, sign in again in the app.',
-    alarming: true,
+    doubtful: true,
   },
   password_change: {
     why: 'The password of the account was changed, which ends every other session.',
     next: 'Sign in again with the new password.',
-    alarming: true,
+    doubtful: true,
   },
   account_compromise: {
     why: 'The account was reported as taken over, so everything was signed out.',
@@ -22,15 +28,23 @@ const TOLD: Record<string, { why: string; next: string; alarming?: true }> = {
   suspicious_activity: {
     why: 'Something unusual was seen in this session, so it was ended.',
     next: 'Sign in again. If you use the same password elsewhere, set a new one.',
-    alarming: true,
+    doubtful: true,
   },
   token_reuse: {
     why: 'A key of this session was used twice, as happens when it was copied. So it was ended.',
     next: 'Sign in again. Check the device for programs that you do not know.',
-    alarming: true,
+    doubtful: true,
   },
-  account_switch: { why: 'Somebody else signed in here.', next: 'Sign in again in the app to come back.' },
-  app_uninstall: { why: 'The app was removed.', next: 'Install it and sign in again whenever you like.' },
+  account_switch: {
+    why: 'Somebody else signed in here.',
+    next: 'Sign in again in the app to come back.',
+    doubtful: true,
+  },
+  app_uninstall: {
+    why: 'The app was removed.',
+    next: 'Install it and sign in again whenever you like.',
+    doubtful: true,
+  },
   session_timeout: {
     why: 'The session was not used for a long time, or had become too old.',
     next: 'Sign in again in the app.',
@@ -45,7 +59,7 @@ const TOLD: Record<string, { why: string; next: string; alarming?: true }> = {
   },
 }
 
-const UNKNOWN = { why: 'The session was ended.', next: 'Sign in again in the app.', alarming: true } as const
+const UNKNOWN = { why: 'The session was ended.', next: 'Sign in again in the app.', doubtful: true } as const
 
 /** The reasons that it has words for. */
 export const TOLD_REASONS = Object.keys(TOLD)
@@ -57,43 +71,57 @@ export interface EndedPageOptions {
   at: number
   code: string
   /** For the person alone, once they are signed in here. */
-  personal?: { email: string; app: string; device?: string; address?: string }
+  personal?: { email: string; app: string; device?: string; openedAt: number; address?: string }
+  /** The account that is signed in here, when it is not the one whose session ended. */
+  stranger?: string
 }
 
 /** Why somebody was signed out. Before they sign in it names nobody and nothing of theirs. */
-export function endedPage({ issuerName, reason, at, code, personal }: EndedPageOptions): Promise<string> {
-  const { why, next, alarming } = TOLD[reason] ?? UNKNOWN
+export function endedPage(options: EndedPageOptions): Promise<string> {
+  const { issuerName, reason, at, code, personal, stranger } = options
+  const { why, next, doubtful } = TOLD[reason] ?? UNKNOWN
   const body = html`<section class="card">
 <div class="ended" aria-hidden="true"></div>
 <h1>You were signed out</h1>
 <p class="lead">${why}</p>
 <dl class="facts">
-<div><dt>When</dt><dd><time datetime="${new Date(at).toISOString()}">${utc(at)}</time></dd></div>
+<div><dt>When</dt><dd>${time(at)}</dd></div>
 ${personal ? personalFacts(personal) : ''}</dl>
 <h2>What to do next</h2>
 <p>${next}</p>
-${alarming ? alarm(code, personal !== undefined) : ''}
-<p class="hint"><a href="/devices">See where you are signed in</a></p>
+${stranger ? html`<p class="notice">${given(stranger)} is signed in in this browser, which is another account than the one that was signed out.</p>` : ''}
+${doubtful ? doubt(code, personal !== undefined) : ''}
+${waysOn([
+  ['/devices', 'See where you are signed in'],
+  ['/forgot', 'Set a new password'],
+])}
 </section>`
   return page({ title: 'You were signed out', body, issuerName })
 }
 
-function personalFacts({ email, app, device, address }: NonNullable<EndedPageOptions['personal']>): Markup {
+function personalFacts({
+  email,
+  app,
+  device,
+  openedAt,
+  address,
+}: NonNullable<EndedPageOptions['personal']>): Markup {
   return html`<div><dt>Account</dt><dd>${given(email)}</dd></div>
 <div><dt>App</dt><dd>${given(app)}</dd></div>
 ${device ? html`<div><dt>Device</dt><dd>${given(device)}</dd></div>` : ''}
-${address ? html`<div><dt>Ended from</dt><dd>${address}</dd></div>` : ''}
+<div><dt>Signed in since</dt><dd>${time(openedAt)}</dd></div>
+${address ? html`<div><dt>Ended from</dt><dd>${given(address)}</dd></div>` : ''}
 `
 }
 
 /** Whoever says that it was not them has to be them. */
-function alarm(code: string, known: boolean): Markup {
+function doubt(code: string, known: boolean): Markup {
   if (!known)
     return html`<form method="get" action="/signed-out/sign-in" class="stack">
 <input type="hidden" name="code" value="${code}">
 <button type="submit" class="secondary">This wasn’t me</button>
 </form>
-<p class="hint">You are asked to sign in first. If you can’t, <a href="/forgot">set a new password</a>.</p>`
+<p class="hint">You are asked to sign in first. If you can’t, set a new password instead: that signs out everything, too.</p>`
   return html`<form method="post" action="/signed-out/not-me" class="stack">
 <input type="hidden" name="code" value="${code}">
 <button type="submit" class="primary">This wasn’t me: sign out everywhere</button>
@@ -106,7 +134,8 @@ export function endedLongAgoPage({ issuerName }: { issuerName: string }): Promis
   const body = html`<section class="card">
 <h1>You were signed out</h1>
 <p class="lead">Why is not told here any more: this address was good for a quarter of an hour.</p>
-<p>Sign in again in the app. What has ended lately, and why, is on the page of <a href="/devices">your devices</a>.</p>
+<p>Sign in again in the app. What has ended lately, and why, is on the page of your devices.</p>
+${waysOn([['/devices', 'Your devices']])}
 </section>`
   return page({ title: 'You were signed out', body, issuerName })
 }

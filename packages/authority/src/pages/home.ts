@@ -1,14 +1,15 @@
 import { html } from 'hono/html'
-import { page } from './layout.ts'
+import { page, waysOn } from './layout.ts'
 
 export interface HomePageOptions {
+  issuerName: string
   issuer: string
   mcpUrl: string
   docs: { label: string; href: string }[]
 }
 
 /** The front page of an authority: what it is, the one call that matters, and where everything answers. */
-export function homePage({ issuer, mcpUrl, docs }: HomePageOptions): Promise<string> {
+export function homePage({ issuerName, issuer, mcpUrl, docs }: HomePageOptions): Promise<string> {
   const base = issuer.replace(/\/+$/, '')
   const call = `curl ${base}/v1/revoke \\
   -H 'content-type: application/json' \\
@@ -20,6 +21,10 @@ export function homePage({ issuer, mcpUrl, docs }: HomePageOptions): Promise<str
 <section>
 <h1>Logged out means logged out.</h1>
 <p class="lead">This is a Rescind session authority. One call makes an access token and a refresh token dead: here, at every API that trusts them, on every open connection.</p>
+${waysOn([
+  ['/devices', 'See where you are signed in'],
+  ['/forgot', 'Forgot your password?'],
+])}
 </section>
 
 <section>
@@ -47,7 +52,7 @@ ${links.map(({ label, href }) => html`<li><a href="${href}">${label}</a></li>\n`
 </nav>`
 }
 </div>`
-  return page({ title: 'Session authority', body })
+  return page({ title: 'Session authority', body, issuerName })
 }
 
 function endpoints(base: string, mcpUrl: string): [what: string, method: string, url: string][] {

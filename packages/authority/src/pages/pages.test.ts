@@ -3,15 +3,23 @@ import { describe, test } from 'node:test'
 import { REASONS } from '../domain/reason.ts'
 import { codePage } from './code.ts'
 import { consentPage } from './consent.ts'
-import { devicesPage } from './devices.ts'
+import { accountPage, findPage } from './console/accounts.ts'
+import { auditPage, clientsPage, deliveriesPage, endManyPage, servicesPage } from './console/lists.ts'
+import { devicesPage, othersPage } from './devices.ts'
 import { endedPage, TOLD_REASONS } from './ended.ts'
 import { errorPage } from './error.ts'
+import { linkSentPage, noMailPage } from './forgot.ts'
 import { homePage } from './home.ts'
 import { logo } from './logo.ts'
+import { notMePage } from './not-me.ts'
 import { REASON_WORDS } from './reasons.ts'
+import { resetPage } from './reset.ts'
 import { signInPage } from './sign-in.ts'
-import { confirmSignOutPage, stayedPage } from './signed-out.ts'
+import { confirmSignOutPage, leftPage, stayedPage } from './signed-out.ts'
 import { stylesheet } from './styles.ts'
+import { switchPage } from './switch.ts'
+
+const issuerName = 'Rescind'
 
 /** One string that breaks out of text, of either kind of quoted attribute and of a textarea, if anything lets it. */
 const hostile = `"><img src=x onerror=alert(1)></textarea><script>alert('x')</script>' onfocus='alert(1)`
@@ -20,7 +28,7 @@ const form =
   '<form id="op.logoutForm" method="post" action="/x"><input type="hidden" name="xsrf" value="1"/></form>'
 
 /** What an account is signed in on, all of it called the same. */
-function account(text: string) {
+function accountOf(text: string) {
   const at = new Date(0).toISOString()
   const seen = { firstSeen: at, lastSeen: at, address: text, place: text }
   const device = { id: text, name: text, kind: 'desktop' as const }
@@ -45,10 +53,52 @@ function account(text: string) {
   }
 }
 
+/** The console, of things that are all called the same. */
+function consolePages(text: string): Record<string, Promise<string>> {
+  const at = new Date(0).toISOString()
+  const told = { issuerName, told: { words: text }, error: text }
+  const account = { sub: text, email: text, name: text, createdAt: at, reviewSince: at, deactivatedAt: at }
+  const record = { n: 1, hash: '', at, event: 'revocation' as const, actor: text, sub: text, sid: text }
+  const full = { ...record, clientId: text, address: text, reason: text, detail: text }
+  const { devices } = accountOf(text)
+  const session = { sid: text, sub: text, clientId: text, openedAt: at, lastSeen: at, scope: text }
+  const report = { account, devices, sessions: [session], records: [full], more: true }
+  const signIns = [{ address: text, succeeded: 1, failed: 1, first: at, last: at }]
+  const guard = { guard: text, resources: [text], address: text, since: 0, behind: 1, silentFor: 1 }
+  const delivery = {
+    id: text,
+    kind: text,
+    topic: text,
+    target: text,
+    attempts: 1,
+    nextAt: 0,
+    lastError: text,
+  }
+  return {
+    'console, start': findPage({ ...told, review: [account], who: text }),
+    'console, account': accountPage({ ...told, reason: text, report: { ...report, signIns } }),
+    'console, clients': clientsPage({ ...told, clients: [{ id: text, name: text, kind: 'registered' }] }),
+    'console, services': servicesPage({ ...told, seq: 1, guards: [guard] }),
+    'console, deliveries': deliveriesPage({
+      ...told,
+      deliveries: ['dead', 'dead', 'waiting', text].map((state) => ({ ...delivery, state })),
+    }),
+    'console, audit': auditPage({
+      ...{ ...told, records: [full], events: [text], next: text },
+      given: { event: text, sub: text, reason: text },
+    }),
+    'console, end many': endManyPage({
+      ...{ ...told, client: text, before: text, reason: text },
+      count: { sessions: 2, accounts: 1, clients: 1 },
+    }),
+  }
+}
+
 function everyPage(text: string): Record<string, Promise<string>> {
   return {
-    'sign-in': signInPage({ action: text, cancelAction: text, clientName: text }),
+    'sign-in': signInPage({ issuerName, action: text, cancelAction: text, clientName: text }),
     'sign-in, failed': signInPage({
+      issuerName,
       action: text,
       cancelAction: text,
       clientName: text,
@@ -57,6 +107,7 @@ function everyPage(text: string): Record<string, Promise<string>> {
       reason: text,
     }),
     consent: consentPage({
+      issuerName,
       action: text,
       cancelAction: text,
       clientName: text,
@@ -66,18 +117,39 @@ function everyPage(text: string): Record<string, Promise<string>> {
       scopes: [{ name: text, description: text }],
       resource: text,
     }),
-    code: codePage({ code: text, state: text, iss: text }),
-    'code, failed': codePage({ error: text, errorDescription: text }),
-    error: errorPage({ title: text, message: text, code: text, requestId: text }),
-    home: homePage({ issuer: text, mcpUrl: text, docs: [{ label: text, href: `/${text}` }] }),
-    'signed out': stayedPage({ clientName: text }),
-    devices: devicesPage({ issuerName: 'Rescind', email: text, ...account(text) }),
+    code: codePage({ issuerName, code: text, state: text, iss: text }),
+    'code, failed': codePage({ issuerName, error: text, errorDescription: text }),
+    error: errorPage({ issuerName, title: text, message: text, code: text, requestId: text }),
+    home: homePage({ issuerName, issuer: text, mcpUrl: text, docs: [{ label: text, href: `/${text}` }] }),
+    'signed out': stayedPage({ issuerName, clientName: text }),
+    devices: devicesPage({
+      ...{ issuerName, email: text, administers: true, told: { words: text } },
+      ...accountOf(text),
+    }),
+    'devices, nothing there': devicesPage({
+      issuerName,
+      email: text,
+      devices: [],
+      sessions: [],
+      administers: false,
+    }),
+    'log out all others': othersPage({ issuerName: text, count: 2 }),
+    'signed out here': leftPage({ issuerName: text, told: { words: text } }),
     ended: endedPage({
       ...{ issuerName: 'Rescind', reason: 'device_removed', at: 0, code: text },
-      personal: { email: text, app: text, device: text, address: text },
+      personal: { email: text, app: text, device: text, openedAt: 0, address: text },
     }),
     'ended, before a sign-in': endedPage({ issuerName: 'Rescind', reason: 'token_reuse', at: 0, code: text }),
-    'confirm sign out': confirmSignOutPage({ form, host: text }),
+    'ended, of somebody else': endedPage({
+      ...{ issuerName, reason: 'user_logout', at: 0, code: text, stranger: text },
+    }),
+    'no mail': noMailPage({ issuerName: text }),
+    'link sent': linkSentPage({ issuerName, email: text }),
+    reset: resetPage({ issuerName, code: text, error: text }),
+    'not me': notMePage({ issuerName, code: text }),
+    'another account': switchPage({ issuerName, action: text, xsrf: text }),
+    ...consolePages(text),
+    'confirm sign out': confirmSignOutPage({ issuerName, form, host: text }),
   }
 }
 
@@ -100,6 +172,15 @@ for (const [name, rendered] of Object.entries(everyPage(hostile))) {
       assert.deepEqual(shape(html), shape(harmless ?? ''))
     })
 
+    test('no-name-turns-the-words-around', async () => {
+      const html = (await everyPage('moc.elpmaxe\u202e\u2066')[name]) ?? ''
+      assert.doesNotMatch(html, /[\u202a-\u202e\u2066-\u2069]/)
+    })
+
+    test('is-no-dead-end', async () => {
+      assert.match(await rendered, /<a href="\/|<form |<a class="button/)
+    })
+
     test('runs-under-a-strict-policy', async () => {
       const html = await rendered
       for (const tag of tags(html)) {
@@ -113,7 +194,7 @@ for (const [name, rendered] of Object.entries(everyPage(hostile))) {
     test('is-a-whole-document', async () => {
       const html = await rendered
       assert.ok(html.startsWith('<!doctype html>\n<html lang="en">'))
-      assert.match(html, /<title>[^<]+ · Rescind<\/title>/)
+      assert.match(html, /<title>[^<]+ · [^<]+<\/title>/)
       assert.match(html, /<meta name="viewport" content="width=device-width, initial-scale=1">/)
       assert.equal(occurrences(html, '<link rel="stylesheet" href="/assets/rescind.css">'), 1)
       assert.equal(occurrences(html, '<h1>'), 1)
@@ -131,8 +212,9 @@ for (const [name, rendered] of Object.entries(everyPage(hostile))) {
       for (const tag of inputs) assert.ok(labelled.includes(attribute(tag, 'id')), tag)
       for (const tag of tags(html)) {
         for (const reference of ['for', 'aria-describedby', 'aria-labelledby', 'form']) {
-          const id = attribute(tag, reference)
-          if (id !== undefined) assert.ok(ids.includes(id), `${reference} of ${tag}`)
+          const value = attribute(tag, reference)
+          const named = value === undefined || ids.includes(value) ? [] : value.split(' ')
+          for (const id of named) assert.ok(ids.includes(id), `${reference} of ${tag}`)
         }
       }
     })
@@ -141,6 +223,7 @@ for (const [name, rendered] of Object.entries(everyPage(hostile))) {
 
 test('sign-in keeps the email, never a password, and points at the error', async () => {
   const html = await signInPage({
+    issuerName,
     action: '/in',
     cancelAction: '/no',
     clientName: 'Notes',
@@ -162,6 +245,7 @@ test('sign-in keeps the email, never a password, and points at the error', async
 test('consent shows where the answer goes, and that a name proves nothing', async () => {
   const ask = (redirectHost: string) =>
     consentPage({
+      issuerName,
       action: '/yes',
       cancelAction: '/no',
       clientName: 'Bank',
@@ -178,18 +262,21 @@ test('consent shows where the answer goes, and that a name proves nothing', asyn
 })
 
 test('the line for the agent reads back as JSON', async () => {
-  const html = await codePage({ code: 'a"b\\c', state: 's', iss: 'https://auth.example.com' })
+  const html = await codePage({ issuerName, code: 'a"b\\c', state: 's', iss: 'https://auth.example.com' })
   const line = /<textarea[^>]*>\n([^<]*)<\/textarea>/.exec(html)?.[1] ?? ''
   const unescaped = line.replaceAll('&quot;', '"').replaceAll('&amp;', '&')
   assert.deepEqual(JSON.parse(unescaped), { code: 'a"b\\c', state: 's', iss: 'https://auth.example.com' })
 })
 
 test('a sign-in that failed says why, in our words, and shows no code', async () => {
-  assert.match(await codePage({ error: 'access_denied', code: 'c' }), /<h1>You did not allow it<\/h1>/)
-  assert.doesNotMatch(await codePage({ error: 'access_denied', code: 'c' }), /<textarea/)
-  assert.match(await codePage({ error: 'constructor' }), /<h1>Sign-in did not finish<\/h1>/)
-  assert.match(await codePage({}), /<h1>Sign-in did not finish<\/h1>/)
-  assert.ok((await codePage({ error: 'x', errorDescription: 'y'.repeat(9_000) })).length < 3_000)
+  assert.match(
+    await codePage({ issuerName, error: 'access_denied', code: 'c' }),
+    /<h1>You did not allow it<\/h1>/,
+  )
+  assert.doesNotMatch(await codePage({ issuerName, error: 'access_denied', code: 'c' }), /<textarea/)
+  assert.match(await codePage({ issuerName, error: 'constructor' }), /<h1>Sign-in did not finish<\/h1>/)
+  assert.match(await codePage({ issuerName }), /<h1>Sign-in did not finish<\/h1>/)
+  assert.ok((await codePage({ issuerName, error: 'x', errorDescription: 'y'.repeat(9_000) })).length < 3_000)
 })
 
 test('a link that could run a script is left out', async () => {
@@ -202,17 +289,18 @@ test('a link that could run a script is left out', async () => {
     'https://example.com',
   ].map((href) => ({ label: 'link', href }))
   const html = await homePage({
+    issuerName,
     issuer: 'https://auth.example.com/',
     mcpUrl: 'https://auth.example.com/mcp',
     docs,
   })
   const links = tags(html).filter((tag) => tag.startsWith('<a'))
-  assert.deepEqual(links, ['<a href="/docs">', '<a href="https://example.com">'])
+  assert.deepEqual(links.slice(2), ['<a href="/docs">', '<a href="https://example.com">'])
   assert.match(html, /curl https:\/\/auth\.example\.com\/v1\/revoke/)
 })
 
 test('sign-out is confirmed through the form that was given', async () => {
-  const html = await confirmSignOutPage({ form, host: 'auth.example.com' })
+  const html = await confirmSignOutPage({ issuerName, form, host: 'auth.example.com' })
   assert.equal(occurrences(html, form), 1)
   assert.match(html, /<button type="submit" form="op\.logoutForm" name="logout" value="yes"[^>]*>Sign out</)
   assert.match(html, /<button type="submit" form="op\.logoutForm" class="secondary">Stay signed in</)

@@ -1,3 +1,6 @@
+import { html } from 'hono/html'
+import type { Markup } from './layout.ts'
+
 /** Why a session ended, as people read it. */
 export const REASON_WORDS: Record<string, string> = {
   user_logout: 'Logged out',
@@ -13,7 +16,8 @@ export const REASON_WORDS: Record<string, string> = {
   upstream_logout: 'Logged out where the account comes from',
 }
 
-/** A time as people read it; `at` in ms or ISO 8601. */
-export function utc(at: number | string): string {
-  return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+/** A time as people and programs read it; `at` in ms or ISO 8601. */
+export function time(at: number | string): Markup {
+  const iso = new Date(at).toISOString()
+  return html`<time datetime="${iso}">${iso.slice(0, 16).replace('T', ' ')} UTC</time>`
 }

@@ -26,7 +26,8 @@ a.button.secondary:hover { color: inherit; border-color: var(--ink); }
   border: 1px solid var(--line);
   border-radius: 0.875rem;
 }
-.device h2 { display: flex; flex-wrap: wrap; align-items: center; gap: 0.5rem 0.625rem; font-size: 1.0625rem; }
+.device h2 { display: flex; flex-wrap: wrap; align-items: center; gap: 0.5rem 0.625rem; font-size: 1.0625rem; letter-spacing: 0; }
+.device h2 .given { text-align: left; }
 .device .facts { margin-top: 0.75rem; border-top: 0; }
 .device .facts > div { grid-template-columns: 6rem minmax(0, 1fr); padding: 0.1875rem 0; border-bottom: 0; }
 .device .actions { display: grid; align-content: start; gap: 0.5rem; }
@@ -45,6 +46,8 @@ a.button.secondary:hover { color: inherit; border-color: var(--ink); }
 .sheet .choice + section, .sheet .hint + section { margin-top: 2.75rem; }
 body:has(.console) .masthead, .console { max-width: 72rem; }
 body:has(.console) .masthead { margin-bottom: 1.75rem; }
+.console nav { margin-top: 0; }
+.console .stack > .field { max-width: 36rem; }
 .console h1 { font-size: 1.75rem; }
 .console h2 { margin-top: 2.5rem; }
 .console h3 { margin: 0; font-size: 1rem; font-weight: 650; }
@@ -57,15 +60,17 @@ body:has(.console) .masthead { margin-bottom: 1.75rem; }
 .sections [aria-current] { color: var(--ink); font-weight: 650; box-shadow: 0 2px 0 var(--accent); }
 .narrow { max-width: 27rem; }
 button.fit { width: auto; margin-top: 1rem; }
-.wide { min-width: 60rem; overflow-wrap: normal; }
+.wide { min-width: 64rem; overflow-wrap: normal; }
 .wide th, .wide td { font-size: 0.875rem; }
+.wide td { max-width: 22rem; overflow-wrap: break-word; }
+.wide td:last-child { min-width: 10rem; }
 .wide td:first-child { white-space: normal; }
 .wide label { padding-left: 0.5rem; font-size: 0.875rem; }
 .wide input[type='checkbox'] { width: 1.125rem; min-height: 1.125rem; height: 1.125rem; vertical-align: middle; }
 .wide button { min-height: 2.25rem; padding: 0.25rem 0.5rem; width: auto; }
-.filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 0.875rem 1rem; align-items: end; margin-top: 1.5rem; }
+.filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(11rem, 40%), 1fr)); gap: 0.875rem 1rem; align-items: end; margin-top: 1.5rem; }
 .deeds { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: 1rem; margin-top: 1rem; }
-.deeds form { margin: 0; padding: 1.25rem; align-content: start; background: var(--surface); border: 1px solid var(--line); border-radius: 0.875rem; }
+.deeds form { margin: 0; padding: 1.25rem; grid-template-rows: auto 1fr; background: var(--surface); border: 1px solid var(--line); border-radius: 0.875rem; }
 .graph { margin-top: 1rem; }
 .legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; margin: 0.5rem 0 0; padding: 0; list-style: none; font-size: 0.875rem; }
 .legend li { display: flex; align-items: center; gap: 0.5rem; }
@@ -83,6 +88,7 @@ td:first-child { white-space: nowrap; }
 @media (max-width: 40rem) {
   .device { grid-template-columns: 1fr; padding: 1.125rem; }
   .device .actions summary { text-align: left; }
+  .device .facts > div { grid-template-columns: 5rem minmax(0, 1fr); }
   table:not(.wide) thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   table:not(.wide) tr { display: block; padding: 0.625rem 0; border-bottom: 1px solid var(--line); }
   table:not(.wide) td { display: block; padding: 0.0625rem 0; border: 0; }

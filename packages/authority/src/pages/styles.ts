@@ -107,8 +107,8 @@ pre code { font-size: 1em; }
 .card > .field { margin-top: 1.5rem; }
 .field .hint { margin-top: 0; }
 label { font-size: 0.9375rem; font-weight: 550; }
-input, textarea, button { font: inherit; color: inherit; }
-input, textarea {
+input, textarea, select, button { font: inherit; color: inherit; }
+input, textarea, select {
   width: 100%;
   min-height: 2.75rem;
   padding: 0.5625rem 0.75rem;
@@ -148,7 +148,7 @@ button {
 .choice + .hint { text-align: center; text-wrap: balance; }
 
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-input:focus-visible, textarea:focus-visible { outline-width: 2px; outline-offset: 0; border-color: var(--accent); }
+input:focus-visible, textarea:focus-visible, select:focus-visible { outline-width: 2px; outline-offset: 0; border-color: var(--accent); }
 
 /* Notices */
 .notice {
@@ -161,6 +161,8 @@ input:focus-visible, textarea:focus-visible { outline-width: 2px; outline-offset
   line-height: 1.5;
 }
 .notice.bad { background: var(--bad-sunk); border-color: var(--bad-line); color: var(--bad); font-weight: 500; }
+.notice.done { border-left: 3px solid var(--accent); background: var(--surface); }
+time { white-space: nowrap; }
 .quoted {
   margin-top: 0;
   padding: 0.75rem 0.875rem;
@@ -219,7 +221,7 @@ details .stack { margin-top: 1rem; }
 .ended::after { right: 0; top: 0; width: 3px; height: 100%; border-radius: 2px; background: var(--end); }
 
 /* The front page */
-body:has(.sheet) .masthead { width: 100%; max-width: 46rem; margin-bottom: clamp(2rem, 8vh, 4.5rem); }
+body:has(.sheet) .masthead { width: 100%; max-width: 46rem; margin-bottom: clamp(1.75rem, 5vh, 3rem); }
 .sheet h1 { font-size: clamp(1.875rem, 1.4rem + 2.2vw, 2.75rem); line-height: 1.12; letter-spacing: -0.028em; }
 .sheet .lead { margin-top: 0.875rem; max-width: 38rem; font-size: 1.125rem; }
 .sheet section + section, .sheet nav { margin-top: 2.75rem; }
@@ -246,6 +248,19 @@ body:has(.sheet) .masthead { width: 100%; max-width: 46rem; margin-bottom: clamp
 }
 .endpoints dd { display: grid; grid-template-columns: 3rem minmax(0, 1fr); align-items: baseline; margin: 0; }
 .method { color: var(--soft); font: 0.75rem/1.5 var(--mono); letter-spacing: 0.02em; }
+/* Where to go from here */
+.ways {
+  display: flex;
+  flex-wrap: wrap;
+  gap: 0.375rem 1.25rem;
+  margin-top: 1.5rem;
+  padding-top: 1rem;
+  border-top: 1px solid var(--line);
+  font-size: 0.9375rem;
+}
+.lead + .ways { margin-top: 1.25rem; }
+.sheet section > .ways { margin-top: 1rem; padding-top: 0; border-top: 0; }
+.facts + .ways { border-top: 0; margin-top: 0.25rem; }
 .links { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; margin: 0; padding: 0; list-style: none; }
 
 @media (max-width: 40rem) {

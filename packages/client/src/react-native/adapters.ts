@@ -1,5 +1,6 @@
 import { RescindClientError } from '../errors.ts'
-import type { Auth, Granted, SecureStore, Subscribe } from './platform.ts'
+import { originOf } from './origin.ts'
+import type { Auth, Granted, SecureStore, SignInRequest, Subscribe } from './platform.ts'
 
 /* Known libraries, as this client wants them. Each takes the library’s module, so that only what an app uses is in it. */
 
@@ -84,25 +85,30 @@ export function appAuth(
     authorize(config: AppAuthConfig): Promise<AppAuthResult>
     refresh(config: AppAuthConfig, tokens: { refreshToken: string }): Promise<AppAuthResult>
   },
-  { authority, clientId, redirectUri, scopes = [], resource }: SignInSettings,
+  settings: SignInSettings,
 ): Auth {
-  const config: AppAuthConfig = {
+  const { clientId, redirectUri, scopes = [], resource } = settings
+  const authority = originOf(settings.authority, 'authority')
+  const base = {
     ...{ issuer: authority, clientId, redirectUrl: redirectUri, scopes: ['openid', ...scopes] },
     serviceConfiguration: endpoints(authority),
-    ...(resource === undefined ? {} : { additionalParameters: { resource } }),
   }
   const read = (result: AppAuthResult): Granted => ({
     accessToken: result.accessToken,
-    expiresAt: Date.parse(result.accessTokenExpirationDate),
-    refreshToken: result.refreshToken ?? undefined,
+    expiresAt: Date.parse(result.accessTokenExpirationDate) || 0,
+    // What is not there is empty, on iOS.
+    refreshToken: result.refreshToken || undefined,
     idToken: result.idToken,
     ticket: textOf(result.tokenAdditionalParameters?.logout_ticket),
   })
   return {
-    async signIn() {
-      return read(await module.authorize(config).catch(signInFailed))
+    async signIn(request) {
+      // On iOS it sends these to sign in only, and on Android with the code, too: there the device has its name.
+      const additionalParameters = { ...asked(resource, request), device_id: request.device }
+      return read(await module.authorize({ ...base, additionalParameters }).catch(signInFailed))
     },
     async refresh(refreshToken) {
+      const config = { ...base, additionalParameters: asked(resource) }
       return read(await module.refresh(config, { refreshToken }).catch(refreshFailed))
     },
   }
@@ -145,10 +151,11 @@ export function expoAuthSession(
       discovery: Discovery,
     ): Promise<TokenResponse>
   },
-  { authority, clientId, redirectUri, scopes = [], resource }: SignInSettings,
+  settings: SignInSettings,
 ): Auth {
+  const { clientId, redirectUri, scopes = [], resource } = settings
+  const authority = originOf(settings.authority, 'authority')
   const discovery = endpoints(authority)
-  const extraParams: Record<string, string> = resource === undefined ? {} : { resource }
   const read = (answer: TokenResponse): Granted => ({
     accessToken: answer.accessToken,
     expiresAt: (answer.issuedAt + (answer.expiresIn ?? 0)) * 1000,
@@ -157,22 +164,34 @@ export function expoAuthSession(
     ticket: textOf((answer.rawResponse as Record<string, unknown> | undefined)?.logout_ticket),
   })
   return {
-    async signIn() {
-      const settings = { clientId, redirectUri, scopes: ['openid', ...scopes], extraParams }
-      const request = new module.AuthRequest(settings)
+    async signIn(wanted) {
+      const request = new module.AuthRequest({
+        ...{ clientId, redirectUri, scopes: ['openid', ...scopes], extraParams: asked(resource, wanted) },
+      })
       const { type, params = {} } = await request.promptAsync(discovery).catch(signInFailed)
       const { code, iss, error } = params
       if (type !== 'success' || !code) return signInFailed({ code: error ?? type })
       // RFC 9207: an answer of another authority is none.
       if (iss !== authority) return signInFailed({ code: 'iss' })
-      const proven = { ...extraParams, code_verifier: request.codeVerifier ?? '' }
-      const exchange = { clientId, redirectUri, code, extraParams: proven }
+      const proven = { code_verifier: request.codeVerifier ?? '', device_id: wanted.device }
+      const exchange = { clientId, redirectUri, code, extraParams: { ...asked(resource), ...proven } }
       return read(await module.exchangeCodeAsync(exchange, discovery).catch(signInFailed))
     },
     async refresh(refreshToken) {
-      const settings = { clientId, refreshToken, extraParams }
-      return read(await module.refreshAsync(settings, discovery).catch(refreshFailed))
+      const wanted = { clientId, refreshToken, extraParams: asked(resource) }
+      return read(await module.refreshAsync(wanted, discovery).catch(refreshFailed))
     },
+  }
+}
+
+/** What a request says besides the usual: which API it is for (RFC 8707), and how recent a sign-in has to be. */
+function asked(
+  resource: string | undefined,
+  { maxAge }: Partial<SignInRequest> = {},
+): Record<string, string> {
+  return {
+    ...(resource === undefined ? {} : { resource }),
+    ...(maxAge === undefined ? {} : { max_age: `${maxAge}` }),
   }
 }
 
@@ -188,16 +207,17 @@ function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-type Failed = { code?: unknown; message?: unknown }
+/** Both libraries put the code of RFC 6749 there, where the authority gave one. */
+type Failed = { code?: unknown }
 
 function signInFailed(error: Failed): never {
-  const why = `${error.code ?? error.message ?? 'unknown'}`
+  const why = typeof error.code === 'string' ? error.code : 'unknown'
   const message = `The sign-in failed: ${why}. Call \`signIn()\` again.`
   throw new RescindClientError('SIGN_IN_FAILED', message, why, error)
 }
 
-/** Only `invalid_grant` (RFC 6749 §5.2) says that the session is over; each library has its place for it. */
+/** Only `invalid_grant` (RFC 6749 §5.2) says that the session is over. */
 function refreshFailed(error: Failed): never {
-  if (!/\binvalid_grant\b/.test(`${error.code} ${error.message}`)) throw error
+  if (error.code !== 'invalid_grant') throw error
   throw new RescindClientError('REFUSED', 'The authority refuses the refresh token.', 'invalid_grant', error)
 }

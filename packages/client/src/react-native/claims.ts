@@ -1,9 +1,11 @@
 import type { Claims } from '../platform.ts'
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-/** A keychain has little room, so only these are kept, each cut to so many characters. */
-const KEPT = ['sub', 'sid', 'name', 'email']
+/** A keychain has little room, so of what is for people only this is kept, cut to so many characters. */
+const SHOWN = ['name', 'email']
 const MOST = 120
+/** The most that an id has (OpenID Connect Core §2). */
+const LONGEST_ID = 255
 
 /**
  * What of an ID token is kept. It came straight from the token endpoint, so its signature need not be checked (OpenID Connect
@@ -13,15 +15,21 @@ const MOST = 120
 export function claimsOf(idToken: string | undefined): Claims | undefined {
   try {
     const all = JSON.parse(decode(`${idToken}`.split('.')[1] ?? '')) as Record<string, unknown>
-    const some = KEPT.flatMap((name) =>
-      typeof all[name] === 'string' ? [[name, all[name].slice(0, MOST)]] : [],
-    )
-    const claims = Object.fromEntries(some) as Partial<Claims>
-    return claims.sub && claims.sid ? (claims as Claims) : undefined
+    const { sub, sid } = all
+    if (!isId(sub) || !isId(sid)) return undefined
+    const shown = SHOWN.flatMap((name) => {
+      const text = typeof all[name] === 'string' ? [...all[name]].slice(0, MOST).join('') : ''
+      // What is escaped has no room.
+      return text !== '' && JSON.stringify(text).length <= 2 * MOST + 2 ? [[name, text]] : []
+    })
+    return { ...Object.fromEntries(shown), sub, sid }
   } catch {
     return undefined
   }
 }
+
+const isId = (value: unknown): value is string =>
+  typeof value === 'string' && value !== '' && value.length <= LONGEST_ID
 
 /** base64url of UTF-8. */
 function decode(text: string): string {

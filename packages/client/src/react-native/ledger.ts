@@ -1,100 +1,84 @@
 import { logoutOf } from '../outbox.ts'
-import type { Ended, Held, QueuedLogout, Tokens } from '../platform.ts'
+import type { Ended, Held, Tokens } from '../platform.ts'
+import { createInstalled } from './installed.ts'
 import type { PlainStorage, SecureStore } from './platform.ts'
+import { NOTHING, readJson, restingOf, type Stored, storedOf } from './rested.ts'
+import { createWaiting } from './waiting.ts'
 
 /*
  * A keychain has no transactions, and an app may be killed between any two writes. So a logout is queued before the session
  * goes, and whoever reads them next finishes what was begun.
  */
 
-const SESSION = 'rescind.session'
-const OUTBOX = 'rescind.outbox'
-const entryOf = (sid: string) => `rescind.logout.${sid}`
-/** A keychain outlives an uninstall, on iOS; this does not. */
-export const INSTALLED = 'rescind.installed'
-/** More logouts can hardly wait; the oldest goes. */
-const MAX_QUEUED = 20
-
-/** What rests. Not the access token: there is no room for it, and a new one is a refresh away. */
-type Stored = {
-  epoch: number
-  version: number
-  ended?: Ended
-  tokens?: Omit<Tokens, 'accessToken' | 'expiresAt'>
-}
+const KEY = 'rescind.session'
 
 /** What is in the keychain, and the order in which it is written. One process has it, so what is in memory is what is there. */
 export function createLedger(secure: SecureStore, plain: PlainStorage) {
-  let held: Held | undefined
-  let sids: string[] = []
-
-  async function readJson<T>(key: string): Promise<T | undefined> {
-    const text = await secure.get(key)
-    try {
-      return text === null ? undefined : JSON.parse(text)
-    } catch {
-      return undefined
-    }
+  const waiting = createWaiting(secure)
+  const installed = createInstalled(plain)
+  let now: Held | undefined
+  let uncleared = false
+  const write = (stored: Stored) => secure.set(KEY, JSON.stringify(stored))
+  const next = () => {
+    const { epoch, version } = now ?? NOTHING
+    return { epoch, version: version + 1 }
   }
 
   /** Reads it once; finishes a logout that was cut off, and ends what another installation left. */
   async function load(): Promise<Held> {
-    if (held) return held
-    sids = (await readJson<string[]>(OUTBOX)) ?? []
-    const stored = (await readJson<Stored>(SESSION)) ?? { epoch: 0, version: 0 }
-    const { tokens, ...rest } = stored
-    held = tokens ? { ...rest, tokens: { ...tokens, accessToken: '', expiresAt: 0 } } : rest
-    const here = (await plain.getItem(INSTALLED)) !== null
-    const { claims, ticket } = tokens ?? {}
-    if (claims && ticket && sids.includes(claims.sid)) await forget(endedAs('user_logout'))
-    else if (claims && ticket && !here) {
-      await enqueue(logoutOf(ticket, claims.sid, 'app_uninstall'))
-      await forget(endedAs('app_uninstall'))
-    }
-    if (!here) await plain.setItem(INSTALLED, '1')
-    return held
+    if (now) return now
+    const { uncleared: left, tokens, ...rest } = storedOf(await readJson(secure, KEY))
+    await waiting.load()
+    const here = await installed.load()
+    const { sid = '' } = tokens?.claims ?? {}
+    const cutOff = waiting.of(sid)
+    if (tokens && !cutOff && !here) await waiting.put(logoutOf(tokens.ticket, sid, 'app_uninstall'))
+    const reason = cutOff?.reason ?? 'app_uninstall'
+    const over = tokens && (cutOff || !here)
+    const ended = { reason, at: new Date().toISOString(), to: false as const }
+    const found = over ? { epoch: rest.epoch + 1, version: rest.version + 1, ended } : rest
+    if (over) await write({ ...found, uncleared: true })
+    uncleared = over ? true : left === true
+    now = tokens && !over ? { ...rest, tokens: { ...tokens, accessToken: '', expiresAt: 0 } } : found
+    return now
   }
 
-  async function put(next: Omit<Held, 'version'>): Promise<Held> {
-    const version = (held?.version ?? 0) + 1
-    const { tokens, ...rest } = next
-    const { accessToken: _, expiresAt: __, ...resting } = tokens ?? ({} as Tokens)
-    const stored: Stored = { ...rest, version, ...(tokens ? { tokens: resting } : {}) }
-    await secure.set(SESSION, JSON.stringify(stored))
-    held = { ...next, version }
-    return held
+  return {
+    ...{ waiting, load, device: installed.mark },
+    /** Goes on without what can’t be read. */
+    reset() {
+      now ??= NOTHING
+      return now
+    },
+    /** Keeps what a refresh brought. In memory at once: the former refresh token is used up, whatever the keychain does. */
+    async save(tokens: Tokens): Promise<Held> {
+      now = { ...next(), tokens }
+      await write(restingOf(now))
+      return now
+    },
+    /** A new sign-in is there once it rests. */
+    async open(tokens: Tokens): Promise<Held> {
+      const { epoch, version } = next()
+      const opened = { epoch: epoch + 1, version, tokens }
+      await installed.mark()
+      await write(restingOf(opened))
+      uncleared = false
+      now = opened
+      return now
+    },
+    /** Nothing of the session is left, even where a keychain can only remove. */
+    async forget(ended: Ended): Promise<void> {
+      const { epoch, version } = next()
+      now = { epoch: epoch + 1, version, ended }
+      uncleared = true
+      await write({ ...now, uncleared }).catch(() => secure.remove(KEY))
+    },
+    /** How it ended, when what is the app’s own may be there yet. */
+    uncleared: () => (uncleared ? now?.ended : undefined),
+    async cleared(): Promise<void> {
+      if (!uncleared || !now) return
+      await write(restingOf(now))
+      uncleared = false
+    },
   }
-
-  const forget = (ended: Ended) => put({ epoch: (held?.epoch ?? 0) + 1, ended })
-
-  /** The entry first: what the list names is there. */
-  async function enqueue(logout: QueuedLogout) {
-    await secure.set(entryOf(logout.sid), JSON.stringify(logout))
-    if (sids.includes(logout.sid)) return
-    const dropped = sids.length >= MAX_QUEUED ? sids[0] : undefined
-    const next = [...sids.filter((one) => one !== dropped), logout.sid]
-    await secure.set(OUTBOX, JSON.stringify(next))
-    sids = next
-    if (dropped !== undefined) await secure.remove(entryOf(dropped))
-  }
-
-  async function dequeue(sid: string) {
-    await load()
-    const next = sids.filter((one) => one !== sid)
-    await secure.set(OUTBOX, JSON.stringify(next))
-    sids = next
-    await secure.remove(entryOf(sid))
-  }
-
-  async function queued(): Promise<QueuedLogout[]> {
-    await load()
-    const all = await Promise.all(sids.map((sid) => readJson<QueuedLogout>(entryOf(sid))))
-    return all.filter((one) => one !== undefined)
-  }
-
-  return { load, put, forget, enqueue, dequeue, queued }
-}
-
-function endedAs(reason: string): Ended {
-  return { reason, at: new Date().toISOString(), to: false }
 }

@@ -26,10 +26,20 @@ export type Granted = {
   ticket?: string
 }
 
+export type SignInOptions = {
+  /** Signs in anew, if that was longer ago, in s: for what needs a recent sign-in. */
+  maxAge?: number
+}
+
+export type SignInRequest = SignInOptions & {
+  /** What the authority calls this device, the `device_id` of the token request. */
+  device: string
+}
+
 /** How tokens are got. */
 export type Auth = {
   /** Signs somebody in, in the system’s browser. @throws RescindClientError SIGN_IN_FAILED */
-  signIn(): Promise<Granted>
+  signIn(request: SignInRequest): Promise<Granted>
   /** @throws RescindClientError REFUSED, when the authority says that there are none; anything else: try again */
   refresh(refreshToken: string): Promise<Granted>
 }

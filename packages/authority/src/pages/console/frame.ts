@@ -1,6 +1,7 @@
 import { html } from 'hono/html'
-import { given, type Markup, page } from '../layout.ts'
+import { given, type Markup, page, waysOn } from '../layout.ts'
 import { REASON_WORDS } from '../reasons.ts'
+import { notice, type Told } from '../told.ts'
 
 /** Where the console leads. */
 const SECTIONS: [path: string, name: string][] = [
@@ -18,15 +19,18 @@ export interface FrameOptions {
   /** The section that is shown. */
   path: string
   title: string
-  /** What was just done, or what went wrong. */
-  told?: string
+  /** What was just done. */
+  told?: Told
+  /** What was wrong with what was asked. */
+  error?: string
   body: Markup
   /** What else styles it. */
   styles?: string[]
 }
 
 /** A page of the console, with the way to the others. */
-export function frame({ issuerName, path, title, told, body, styles }: FrameOptions): Promise<string> {
+export function frame(options: FrameOptions): Promise<string> {
+  const { issuerName, path, title, told, error, body, styles } = options
   const links = SECTIONS.map(
     ([to, name]) =>
       html`<li><a href="${to}"${to === path ? html` aria-current="page"` : ''}>${name}</a></li>\n`,
@@ -35,10 +39,14 @@ export function frame({ issuerName, path, title, told, body, styles }: FrameOpti
 <nav aria-label="Console"><ul class="sections">
 ${links}</ul></nav>
 <h1>${title}</h1>
-${told ? html`<p class="notice" role="status">${told}</p>` : ''}
+${notice(told)}${error ? html`<p class="notice bad" role="alert">${error}</p>` : ''}
 ${body}
+${waysOn([
+  ['/devices', 'Your own devices'],
+  ['/oauth/logout', 'Sign out'],
+])}
 </div>`
-  return page({ title, body: whole, issuerName, styles })
+  return page({ title: error ? `Error: ${title}` : title, body: whole, issuerName, styles })
 }
 
 /** A table that scrolls by itself where the screen is narrow. */
@@ -54,8 +62,16 @@ ${rows}</tbody>
 }
 
 /** Why, in an administrator's words: nothing ends without it. */
-export function reasonField(id: string): Markup {
-  return html`<div class="field"><label for="${id}">Reason, for the audit log</label><input id="${id}" name="reason" minlength="3" maxlength="500" required></div>`
+export function reasonField(id: string, value = ''): Markup {
+  return html`<div class="field"><label for="${id}">Reason, for the audit log</label><input id="${id}" name="reason" minlength="3" maxlength="500" required value="${value}"></div>`
+}
+
+/** Who did it: an account has a page of its own. */
+export function by(actor: string, sub?: string): Markup {
+  const [, account] = /^account:([\w-]{1,64})$/.exec(actor) ?? []
+  if (account === undefined) return html`${actor}`
+  if (account === sub) return html`the account`
+  return html`<a href="/admin/accounts/${account}">account ${account.slice(0, 8)}…</a>`
 }
 
 /** Why, of an audit record: the reason, and what else is known. */
