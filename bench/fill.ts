@@ -5,9 +5,9 @@ import { hashSecret, logoutTicket, newSid, refreshToken } from '../packages/auth
 import type { Session } from '../packages/authority/src/domain/session.ts'
 import { createIndexes, type Indexes } from '../packages/authority/src/feed/indexes.ts'
 import { type KeyRing, openKeyRing } from '../packages/authority/src/keys/ring.ts'
-import { openData } from '../packages/authority/src/main.ts'
 import { accessTokenClaims, signAccessToken } from '../packages/authority/src/oauth/access-token.ts'
 import { PASSWORD_ACR } from '../packages/authority/src/oauth/acr.ts'
+import { openData } from '../packages/authority/src/open-data.ts'
 import type { Store } from '../packages/authority/src/store/store.ts'
 
 /*

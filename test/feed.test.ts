@@ -185,7 +185,7 @@ describe('the feed', () => {
     const guard = await connect(API_GUARD)
     const { kids } = await guard.next('ready')
     const { rotateSigningKey } = await import('../packages/authority/src/keys/ring.ts')
-    const { openData } = await import('../packages/authority/src/main.ts')
+    const { openData } = await import('../packages/authority/src/open-data.ts')
     const { store, seal } = await openData(authority.config, { exclusive: false })
     const kid = await rotateSigningKey(store, seal, 'test', Date.now())
     await store.close()

@@ -121,4 +121,13 @@ describe('the configuration', () => {
     assert.match(refusal({ config: fileWith('{') }), /is not valid JSON/)
     assert.match(refusal({ config: fileWith('[]') }), /must hold one JSON object/)
   })
+
+  it('takes a PostgreSQL database, and never shows its password', () => {
+    const store = 'postgres://rescind:a-password@db.example/rescind'
+    assert.equal(readConfig({}, { RESCIND_STORE: store }).store, store)
+    assert.throws(() => readConfig({}, { RESCIND_STORE: 'mysql://rescind:a-password@db.example/rescind' }), {
+      message:
+        /^`store` is a value that is not shown \(from .*RESCIND_STORE.*\); allowed: a URL such as postgres:/,
+    })
+  })
 })

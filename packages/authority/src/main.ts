@@ -1,7 +1,5 @@
-import { existsSync, mkdirSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { resolve as absolute, join } from 'node:path'
 import { createRevocationView } from '@rescind/guard/view'
 import { destination, type Logger, pino } from 'pino'
 import { ADMIN_SCOPE, adminResource } from './administrators.ts'
@@ -10,7 +8,6 @@ import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
 import { longestToken } from './domain/policy.ts'
 import type { LoggedRevocation, LogPosition } from './domain/revocation.ts'
-import { RescindError } from './errors.ts'
 import { createEvents } from './events.ts'
 import { createFailures } from './failures.ts'
 import { createCutOffMarks } from './feed/cut-off-marks.ts'
@@ -21,7 +18,7 @@ import { createStatusLists } from './feed/status-list.ts'
 import { upgradeEndpoint } from './feed/upgrade.ts'
 import type { Hooks } from './hooks.ts'
 import { openKeyRing } from './keys/ring.ts'
-import { createSeal, masterKey, type Seal } from './keys/seal.ts'
+import type { Seal } from './keys/seal.ts'
 import { verifierOf } from './keys/verifier.ts'
 import { createLastSeen } from './last-seen.ts'
 import { createLimits } from './limits.ts'
@@ -33,11 +30,10 @@ import { checkClients } from './oauth/check-clients.ts'
 import { createOrigins, loadOrigins } from './oauth/cors.ts'
 import { mountProvider } from './oauth/provider.ts'
 import { OWN_PAGES, PAGES_CLIENT } from './oauth/signed-in.ts'
+import { openData } from './open-data.ts'
 import type { Locate } from './places.ts'
 import { createListener } from './server.ts'
-import { openPostgresStore } from './store/postgres/postgres.ts'
-import { openSqliteStore } from './store/sqlite/sqlite.ts'
-import { type Store, StoreUnavailable } from './store/store.ts'
+import type { Store } from './store/store.ts'
 import { startTimeOuts } from './time-outs.ts'
 
 export type RunningAuthority = { authority: Authority; url: string; close(): Promise<void> }
@@ -47,41 +43,6 @@ const SWEEP = 10_000
 /** Idle connections are kept for longer than proxies keep theirs: whoever closes first loses what is on its way. */
 const KEEP = { keepAliveTimeout: 75_000, connectionsCheckingInterval: 2_000 }
 const SERVER_LIMITS = { requestTimeout: 30_000, headersTimeout: 10_000, ...KEEP }
-
-/**
- * Opens the store of a data directory, and the key that its contents are sealed under.
- * @param options.existing do not make one that is not there
- * @throws RescindError NOT_FOUND; StoreUnavailable when it can't be made, read or written
- */
-export async function openData(config: Config, options: { exclusive: boolean; existing?: boolean }) {
-  const { store: url, policy } = config
-  if (url !== undefined) {
-    const seal = openSeal(config)
-    return { seal, store: await openPostgresStore({ url, policy, exclusive: options.exclusive }) }
-  }
-  const path = join(config.data, 'rescind.db')
-  if (options.existing && !existsSync(path)) {
-    throw new RescindError(
-      'NOT_FOUND',
-      `There is no data in ${absolute(config.data)}. Name where it is with --data or --config.`,
-    )
-  }
-  const seal = openSeal(config)
-  const store = await openSqliteStore({ path, policy, exclusive: options.exclusive })
-  return { store, seal }
-}
-
-function openSeal({ data, masterKey: configured }: Config): Seal {
-  try {
-    mkdirSync(data, { recursive: true, mode: 0o700 })
-    return createSeal(masterKey(configured, join(data, 'master.key')))
-  } catch (error) {
-    // What the system says; a key that is no key says so itself.
-    const { code, syscall } = error as NodeJS.ErrnoException
-    if (syscall === undefined) throw error
-    throw new StoreUnavailable(`the data directory ${absolute(data)} can’t be made or written (${code})`)
-  }
-}
 
 /** Adds what every authority has: a client for agents, and as resources its MCP endpoint and its administration. */
 function withBuiltIns(config: Config): Config {

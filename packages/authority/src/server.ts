@@ -83,7 +83,7 @@ export function createListener(authority: Authority): RequestListener {
 }
 
 function createRoutes(authority: Authority): Map<string, Route> {
-  const { issuer, resources, name: issuerName } = authority.config
+  const { issuer, name: issuerName } = authority.config
   const mcp = createMcpEndpoint(authority)
   const post = (serve: Endpoint): Route => ({ methods: ['POST'], serve })
   const get = (serve: Endpoint): Route => ({ methods: ['GET', 'HEAD'], serve })

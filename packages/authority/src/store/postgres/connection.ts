@@ -23,11 +23,11 @@ function settings(url: string): ClientConfig {
   }
 }
 
-/** A connection of its own. @param lost hears once when it has gone */
-export async function connect(url: string, lost: (error: Error) => void): Promise<Client> {
+/** A connection of its own. @param lost hears when it has gone, also if it never came about */
+export async function connect(url: string, lost: (client: Client) => void): Promise<Client> {
   const client = new Client(settings(url))
-  client.on('error', lost)
-  client.on('end', () => lost(new Error('the connection ended')))
+  client.on('error', () => lost(client))
+  client.on('end', () => lost(client))
   await client.connect()
   return client
 }

@@ -1,7 +1,6 @@
 import type { DeliveryQuery, DueDelivery } from '../deliveries.ts'
 import { CURSOR } from './overlay-deliveries.ts'
-import type { Rows } from './queries.ts'
-import { toDelivery, toDueDelivery } from './rows.ts'
+import { type Rows, toDelivery, toDueDelivery } from './rows.ts'
 
 type Asked<K extends DeliveryQuery['kind']> = Extract<DeliveryQuery, { kind: K }>
 

@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import { prepared } from './connection.ts'
-import type { Heads, Writes } from './overlay.ts'
+import type { Heads, Writes } from './writes.ts'
 
 /** On which processes are told that there is something to read. */
 export const CHANNEL = 'rescind'

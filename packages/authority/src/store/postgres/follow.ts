@@ -29,16 +29,9 @@ export function createAnnouncer(url: string, pool: Pool, onError: (error: Error)
   let known = 0
   let keys = -1
   let stopped = false
-  let last: Promise<unknown> = Promise.resolve()
-  let ears: Client | undefined
+  const turns = createTurns()
   const rows = async (sql: string, values: unknown[] = []) => (await pool.query(sql, values)).rows
 
-  /** One after the other, so that nobody hears of them in another order. */
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = last.then(work, work)
-    last = turn.catch(() => {})
-    return turn
-  }
   function tell(revocation: LoggedRevocation) {
     if (revocation.seq <= known) return
     known = revocation.seq
@@ -60,27 +53,17 @@ export function createAnnouncer(url: string, pool: Pool, onError: (error: Error)
     if (changed) for (const hear of keyListeners) hear()
   }
   const look = () =>
-    inTurn(async () => {
+    turns.take(async () => {
       if (stopped || listeners.length === 0) return
       const [head] = await rows('SELECT seq, keys FROM heads')
       await readUpTo(head.seq)
       keysChanged(head.keys)
     })
 
-  async function listen() {
-    if (stopped || ears) return
-    const client = await connect(url, () => {
-      if (ears === client) ears = undefined
-    })
-    ears = client
-    client.on('notification', () => look().catch(onError))
-    await client.query(`LISTEN ${CHANNEL}`)
-  }
-  const poll = setInterval(() => {
-    listen()
-      .then(look)
-      .catch(() => {})
-  }, POLL)
+  const ears = createEars(url, () => look().catch(onError))
+  // Where it can’t be reached, the next look tries again.
+  const wake = () => void ears.open().then(look, look).catch(onError)
+  const poll = setInterval(wake, POLL)
   poll.unref()
 
   return {
@@ -89,13 +72,11 @@ export function createAnnouncer(url: string, pool: Pool, onError: (error: Error)
     },
     hear(listener) {
       listeners.push(listener)
-      listen()
-        .then(look)
-        .catch(() => {})
+      wake()
     },
     hearKeys: (listener) => void keyListeners.push(listener),
     announce: (revocations) =>
-      inTurn(async () => {
+      turns.take(async () => {
         const first = revocations[0]
         if (!first) return
         if (listeners.length > 0) await readUpTo(first.seq - 1)
@@ -105,8 +86,51 @@ export function createAnnouncer(url: string, pool: Pool, onError: (error: Error)
     async stop() {
       stopped = true
       clearInterval(poll)
-      await last
-      await ears?.end().catch(() => {})
+      await turns.over()
+      await ears.close()
+    },
+  }
+}
+
+/** One after the other, so that nobody hears of revocations in another order. */
+function createTurns() {
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    take<T>(work: () => Promise<T>): Promise<T> {
+      const turn = last.then(work, work)
+      last = turn.catch(() => {})
+      return turn
+    },
+    over: () => last,
+  }
+}
+
+/** The connection that notices come by. @param woken hears each */
+function createEars(url: string, woken: () => void) {
+  let client: Client | undefined
+  let opening: Promise<void> | undefined
+  let closed = false
+  async function begin() {
+    const made = await connect(url, (gone) => {
+      if (client === gone) client = undefined
+    })
+    client = made
+    made.on('notification', woken)
+    await made.query(`LISTEN ${CHANNEL}`)
+  }
+  return {
+    /** Opens it, unless it is open. */
+    async open(): Promise<void> {
+      if (closed || client) return
+      opening ??= begin().finally(() => {
+        opening = undefined
+      })
+      await opening
+    },
+    async close() {
+      closed = true
+      await opening?.catch(() => {})
+      await client?.end().catch(() => {})
     },
   }
 }

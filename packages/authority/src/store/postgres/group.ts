@@ -6,7 +6,8 @@ import { createCutOffIndex } from '../cut-off-index.ts'
 import type { Transaction } from '../store.ts'
 import { flush } from './flush.ts'
 import { load, Missing } from './load.ts'
-import { createOverlay, type Heads, type Overlay } from './overlay.ts'
+import { createOverlay, type Overlay } from './overlay.ts'
+import type { Heads } from './writes.ts'
 
 export type Group = { values: unknown[]; logged: LoggedRevocation[] }
 

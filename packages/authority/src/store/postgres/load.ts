@@ -97,6 +97,6 @@ export async function load(
     const loader = LOADERS[kind]
     if (!loader) throw new Error(`nothing loads ${kind}`)
     const answers = await loader(client, wanted)
-    wanted.forEach((one, n) => base.set(JSON.stringify([kind, ...one]), answers[n]))
+    for (const [n, one] of wanted.entries()) base.set(JSON.stringify([kind, ...one]), answers[n])
   }
 }

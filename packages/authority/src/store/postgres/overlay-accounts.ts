@@ -1,7 +1,7 @@
 import type { Device, SeenDevice } from '../../domain/device.ts'
 import { changed, conflictOf } from '../account-change.ts'
 import type { Account, AccountChange, StoredKey } from '../store.ts'
-import type { Heads, Reading } from './overlay.ts'
+import type { Heads, Reading } from './writes.ts'
 
 const PUT_ACCOUNT = `INSERT INTO accounts
   (sub, email, name, password, created_at, valid_after, valid_browser, reset_required, review_since, deactivated_at)
@@ -13,11 +13,11 @@ const PUT_DEVICE = `INSERT INTO devices
   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO UPDATE SET
   name = $3, renamed = $4, browser = $5, os = $6, kind = $7, last_seen = $9, address = $10, place = $11`
 
-/** Accounts, devices, keys, counters and lists: little of it is written, so each write is a statement. */
-export function accountTables({ need, writes }: Reading, heads: Heads) {
+/** Accounts and devices: little of it is written, so each write is a statement. */
+export function accountTables({ need, writes }: Reading) {
   const accounts = new Map<string, Account>()
   const devices = new Map<string, Device>()
-  const { statements, counters } = writes
+  const { statements } = writes
   const bySub = (sub: string) => accounts.get(sub) ?? need<Account | null>('account', sub) ?? undefined
   function byEmail(email: string): Account | undefined {
     const key = email.toLowerCase()
@@ -66,7 +66,13 @@ export function accountTables({ need, writes }: Reading, heads: Heads) {
       putDevice({ ...known, name, renamed: true })
       return true
     },
+  }
+}
 
+/** Keys, counters and lists. */
+export function keyTables({ need, writes }: Reading, heads: Heads) {
+  const { statements, counters } = writes
+  return {
     putKey({ kid, use, sealed, createdAt }: StoredKey) {
       heads.keys++
       const sql = 'INSERT INTO keys VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING'

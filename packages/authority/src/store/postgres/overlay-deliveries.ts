@@ -9,7 +9,7 @@ import {
   MAX_WAITING_FOR_ONE,
   type NewDelivery,
 } from '../deliveries.ts'
-import type { Reading } from './overlay.ts'
+import type { Reading } from './writes.ts'
 
 export const CURSOR = 'notify-cursor'
 const FORGET_AT_ONCE = 1_000

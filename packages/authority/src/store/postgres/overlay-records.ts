@@ -1,6 +1,6 @@
 import type { RecordWrite } from '../store.ts'
-import type { Reading } from './overlay.ts'
 import { type RecordRow, toRecord } from './rows.ts'
+import type { Reading } from './writes.ts'
 
 /** The protocol library’s records, with what the group has written of them. */
 export function recordTables({ need, writes }: Reading) {

@@ -1,54 +1,17 @@
-import { hash } from 'node:crypto'
-import { type Anchor, type AuditEvent, link } from '../../domain/audit.ts'
+import { type AuditEvent, link } from '../../domain/audit.ts'
 import { type CutOff, endedBy } from '../../domain/cut-off.ts'
 import type { Policy } from '../../domain/policy.ts'
 import type { LoggedRevocation, Revocation } from '../../domain/revocation.ts'
 import { outlivesAt, type Session } from '../../domain/session.ts'
 import type { CutOffIndex } from '../cut-off-index.ts'
 import type { Tables } from '../tables.ts'
+import { tagOf } from '../tag.ts'
 import { Missing } from './load.ts'
-import { accountTables } from './overlay-accounts.ts'
+import { accountTables, keyTables } from './overlay-accounts.ts'
 import { deliveryTables } from './overlay-deliveries.ts'
 import { recordTables } from './overlay-records.ts'
 import { type SessionRow, toSession } from './rows.ts'
-
-/** Where the log and the chain are. */
-export type Heads = { seq: number; tag: string; audit: Anchor; keys: number }
-
-/** A session’s row as it is to be. */
-export type ChangedSession = SessionRow & { sid: string; inserted?: Session; due_at: number | null }
-
-/** All that a group of transactions is going to write. */
-export type Writes = {
-  sessions: Map<string, ChangedSession>
-  revocations: { seq: number; at: number; body: string }[]
-  audit: { n: number; body: AuditEvent; hash: string }[]
-  records: Map<string, RecordChange>
-  counters: Map<string, number>
-  /** What is rare: statements, in their order. */
-  statements: [sql: string, values: unknown[]][]
-}
-
-export type RecordChange = {
-  model: string
-  id: string
-  /** One of this name was there before, and goes first. */
-  anew?: boolean
-  /** Absent: it goes. */
-  row?: {
-    payload: Uint8Array
-    expires_at: number | null
-    consumed_at: number | null
-    uid: string | null
-    sid: string | null
-  }
-}
-
-export type Reading = {
-  /** What was loaded. @throws Missing */
-  need<T>(kind: string, ...wanted: (string | number)[]): T
-  writes: Writes
-}
+import type { ChangedSession, Heads, Reading, Writes } from './writes.ts'
 
 export type Overlay = Tables & {
   writes: Writes
@@ -88,7 +51,8 @@ export function createOverlay(
     logged,
     ...sessionTables(reading, cutOffs, policy),
     ...recordTables(reading),
-    ...accountTables(reading, heads),
+    ...accountTables(reading),
+    ...keyTables(reading, heads),
     ...deliveryTables(reading),
     cutOffsOf: cutOffs.of,
     cutOffsFor: cutOffs.for,
@@ -127,11 +91,6 @@ export function createOverlay(
       return { n: gone.n, hash: gone.hash }
     },
   }
-}
-
-/** What tells a revocation from another log’s of the same number. */
-export function tagOf(body: string): string {
-  return hash('sha256', body, 'base64url').slice(0, 11)
 }
 
 function sessionTables({ need, writes }: Reading, cutOffs: CutOffIndex, policy: Policy) {

@@ -1,8 +1,14 @@
-import { after, before } from 'node:test'
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
 import { type Postgres, startPostgres } from '../../../../../test/postgres.ts'
+import { CHAIN_START } from '../../domain/audit.ts'
+import { checkChain } from '../../domain/audit-chain.ts'
 import { DEFAULT_POLICY } from '../../domain/policy.ts'
+import type { LoggedRevocation } from '../../domain/revocation.ts'
 import { conformance } from '../conformance.ts'
 import { logConformance } from '../conformance-logs.ts'
+import { NOW, refreshOf, sessionNamed } from '../sessions-of-tests.ts'
+import { type Store, StoreUnavailable } from '../store.ts'
 import { openPostgresStore } from './postgres.ts'
 
 let server: Postgres
@@ -11,12 +17,137 @@ before(async () => {
 })
 after(() => server.stop())
 
-let url = ''
+const open = (url: string, exclusive = true) => openPostgresStore({ url, policy: DEFAULT_POLICY, exclusive })
+
+let current = ''
 const suite = {
   async fresh() {
-    url = await server.newDatabase()
+    current = await server.newDatabase()
   },
-  open: () => openPostgresStore({ url, policy: DEFAULT_POLICY, exclusive: true }),
+  open: () => open(current),
 }
 conformance('postgres', suite)
 logConformance('postgres', suite)
+
+const opening = (sid: string) => ({
+  ...{ kind: 'write' as const, records: [], open: sessionNamed(sid), audit: [], at: NOW },
+})
+const ending = (sid: string) => ({
+  kind: 'revoke' as const,
+  request: { by: { kind: 'session' as const, sid }, reason: 'user_logout' as const, actor: 'test' },
+  at: NOW,
+})
+const refreshing = (sid: string) => ({
+  ...{ kind: 'refresh' as const, request: refreshOf(sid, 1), records: [], at: NOW },
+})
+
+describe('one database', () => {
+  /** Two processes’ stores, as far as the database can tell. */
+  async function two(): Promise<[Store, Store]> {
+    const url = await server.newDatabase()
+    return [await open(url), await open(url, false)]
+  }
+  const until = async (fits: () => boolean) => {
+    for (const end = Date.now() + 15_000; !fits(); await new Promise((resolve) => setTimeout(resolve, 10)))
+      assert.ok(Date.now() < end)
+  }
+
+  it('is opened by many at once: one makes its tables', async () => {
+    const url = await server.newDatabase()
+    const stores = await Promise.all(Array.from({ length: 5 }, () => open(url, false)))
+    await Promise.all(stores.map((store, n) => store.transact(opening(`s${n}`))))
+    for (const store of stores) await store.close()
+  })
+
+  it('has one authority: another is refused until the first has gone', async () => {
+    const url = await server.newDatabase()
+    const first = await open(url)
+    await assert.rejects(open(url), /another authority is running on this database/)
+    await first.close()
+    await (await open(url)).close()
+  })
+
+  it('decides races of two processes: nothing that a refresh issued outlives its session', async () => {
+    const [one, other] = await two()
+    for (let round = 0; round < 40; round++) {
+      const sid = `race-${round}`
+      await one.transact(opening(sid))
+      const [refreshed, ended, again] = await Promise.all([
+        one.transact(refreshing(sid)),
+        other.transact(ending(sid)),
+        one.transact(ending(sid)),
+      ])
+      const effective = [ended, again].filter((outcome) => outcome.kind === 'revoked')
+      assert.equal(effective.length, 1, 'one revocation is effective')
+      const [record] = effective[0]?.kind === 'revoked' ? effective[0].revocations : []
+      const killed = record?.what === 'session' ? record.tokens.map(({ jti }) => jti) : []
+      if (refreshed.kind === 'rotated') assert.ok(killed.includes(refreshed.session.tokens.at(-1)?.jti ?? ''))
+      assert.ok((await one.read({ kind: 'session', sid }))?.ended)
+    }
+    const log = await one.read({ kind: 'revocations', after: 0, limit: 1_000 })
+    assert.deepEqual(
+      log.map(({ seq }) => seq),
+      Array.from({ length: 40 }, (_, n) => n + 1),
+    )
+    const audit = await other.read({ kind: 'audit', filter: { limit: 1_000 } })
+    const chain = checkChain({ start: CHAIN_START })
+    for (const record of audit) assert.equal(chain.take(record), undefined)
+    await Promise.all([one.close(), other.close()])
+  })
+
+  it('tells each process of what all of them revoke, once and in order', async () => {
+    const [one, other] = await two()
+    const heard: [LoggedRevocation[], LoggedRevocation[]] = [[], []]
+    one.onRevocation((revocation) => heard[0].push(revocation))
+    other.onRevocation((revocation) => heard[1].push(revocation))
+    const sids = Array.from({ length: 60 }, (_, n) => `s${n}`)
+    await Promise.all(sids.map((sid) => one.transact(opening(sid))))
+    await Promise.all(sids.map((sid, n) => (n % 2 ? one : other).transact(ending(sid))))
+    await until(() => heard.every((some) => some.length >= 60))
+    for (const some of heard)
+      assert.deepEqual(
+        some.map(({ seq }) => seq),
+        Array.from({ length: 60 }, (_, n) => n + 1),
+      )
+    await Promise.all([one.close(), other.close()])
+  })
+
+  it('goes and comes back: what can’t be durable is refused meanwhile, what was answered is there', async () => {
+    const own = await startPostgres()
+    const store = await open(await own.newDatabase())
+    await store.transact(opening('s'))
+    await store.transact(opening('t'))
+    await store.transact(ending('s'))
+    await own.kill()
+    await assert.rejects(store.transact(ending('t')), StoreUnavailable)
+    await assert.rejects(store.read({ kind: 'session', sid: 't' }), StoreUnavailable)
+    await own.start()
+    let ended = false
+    for (const end = Date.now() + 15_000; !ended && Date.now() < end; ) {
+      ended = await store.transact(ending('t')).then(
+        () => true,
+        () => false,
+      )
+      if (!ended) await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    assert.ok(ended)
+    for (const sid of ['s', 't']) assert.ok((await store.read({ kind: 'session', sid }))?.ended)
+    assert.equal((await store.read({ kind: 'head' })).seq, 2)
+    await store.close()
+    await own.stop()
+  })
+
+  it('that does not sync is refused', async () => {
+    const careless = await startPostgres(['-c', 'fsync=off'])
+    await assert.rejects(open(await careless.newDatabase()), /fsync = off/)
+    await careless.stop()
+  })
+
+  it('whose server is not there is said so, without its password', async () => {
+    await assert.rejects(open('postgres://rescind:a-password@127.0.0.1:9/none'), (error: Error) => {
+      assert.ok(error instanceof StoreUnavailable)
+      assert.doesNotMatch(error.message, /a-password/)
+      return true
+    })
+  })
+})

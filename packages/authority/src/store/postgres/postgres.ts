@@ -60,7 +60,10 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
     async transact<T extends Transaction>(transaction: T) {
       const { value, logged } = await writer.submit(transaction)
       // Everybody hears of a revocation before anybody is told that it succeeded.
-      await announcer.announce(logged).catch(() => {})
+      await announcer.announce(logged).catch((error: Error) => {
+        // It is durable, and asking again will say so; but whoever is told so now could find the token alive here.
+        throw new StoreUnavailable(error.message)
+      })
       return value as OutcomeOf<T>
     },
     async read<Q extends Query>(query: Q): Promise<AnswerOf<Q>> {
@@ -102,8 +105,8 @@ function createWriter({ url, policy, exclusive }: PostgresOptions) {
     if (client) return client
     if (performance.now() - failedAt < REST) throw new Error('the database can’t be reached')
     try {
-      const made = await connect(url, () => {
-        if (client === made) client = undefined
+      const made = await connect(url, (gone) => {
+        if (client === gone) client = undefined
       })
       await refuseUnlessDurable(made)
       await migrate(made)
@@ -115,14 +118,7 @@ function createWriter({ url, policy, exclusive }: PostgresOptions) {
       throw error
     }
   }
-  let lastForgotten = 0
-  /** Now and then what has expired is forgotten, in s. */
-  function forgetBefore(transactions: Transaction[]): number | undefined {
-    const at = Math.max(0, ...transactions.map((one) => (one.kind === 'write' ? one.at : 0)))
-    if (at - lastForgotten < FORGET_EVERY) return undefined
-    lastForgotten = at
-    return Math.floor(at / 1000)
-  }
+  const forgetBefore = createForgetting()
   /** One of them may be the cause: then each gets a transaction of its own, so that only that one fails. */
   async function commit(group: Waiter[]): Promise<void> {
     let on: Client | undefined
@@ -164,9 +160,20 @@ function createWriter({ url, policy, exclusive }: PostgresOptions) {
   }
 }
 
+/** Now and then what has expired is forgotten: what expired before this, in s. */
+function createForgetting() {
+  let last = 0
+  return (transactions: Transaction[]): number | undefined => {
+    const at = Math.max(0, ...transactions.map((one) => (one.kind === 'write' ? one.at : 0)))
+    if (at - last < FORGET_EVERY) return undefined
+    last = at
+    return Math.floor(at / 1000)
+  }
+}
+
 /** Each is answered with its value, and with all that was logged up to the end of the group. */
 function answer(group: Waiter[], { values, logged }: Group) {
-  group.forEach(({ resolve }, n) => resolve({ value: values[n], logged }))
+  for (const [n, { resolve }] of group.entries()) resolve({ value: values[n], logged })
 }
 
 /** Whether the connection is of no use any more: an error of the server itself has a code of five characters. */

@@ -5,10 +5,19 @@ import type { LoggedRevocation } from '../../domain/revocation.ts'
 import type { Session } from '../../domain/session.ts'
 import type { CutOffIndex } from '../cut-off-index.ts'
 import { type Account, type AnswerOf, type LiveList, type Query, StoreUnavailable } from '../store.ts'
+import { tagOf } from '../tag.ts'
 import { auditQueries } from './audit.ts'
 import { deliveryQueries } from './delivery-queries.ts'
-import { tagOf } from './overlay.ts'
-import { SESSION, type SessionRow, toAccount, toDevice, toKey, toRecord, toSession } from './rows.ts'
+import {
+  type Rows,
+  SESSION,
+  type SessionRow,
+  toAccount,
+  toDevice,
+  toKey,
+  toRecord,
+  toSession,
+} from './rows.ts'
 
 type Asked<K extends Query['kind']> = Extract<Query, { kind: K }>
 type Answering = { [K in Query['kind']]: (query: Asked<K>) => Promise<AnswerOf<Asked<K>>> }
@@ -38,9 +47,6 @@ export function createQueries(pool: Pool, policy: Policy, cutOffs: () => Promise
     }
   }
 }
-
-// biome-ignore lint/suspicious/noExplicitAny: as above
-export type Rows = (sql: string, values?: unknown[]) => Promise<any[]>
 
 function recordAnswers(rows: Rows) {
   return {

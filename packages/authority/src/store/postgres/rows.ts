@@ -5,6 +5,9 @@ import type { Account, StoredKey, StoredRecord } from '../store.ts'
 
 /* Rows as the database gives them, and what they mean. */
 
+// biome-ignore lint/suspicious/noExplicitAny: a row has whatever its statement asks for
+export type Rows = (sql: string, values?: unknown[]) => Promise<any[]>
+
 export type SessionRow = {
   pos?: number
   state: string

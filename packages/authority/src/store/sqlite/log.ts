@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { type Anchor, type AuditEvent, CHAIN_START, link } from '../../domain/audit.ts'
 import type { LoggedRevocation, Revocation } from '../../domain/revocation.ts'
+import { tagOf } from '../tag.ts'
 import { N, openAudit } from './audit.ts'
 
 /**
@@ -66,9 +66,4 @@ export function openLog(db: DatabaseSync) {
     },
     ...audit,
   }
-}
-
-/** What tells a revocation from another log's of the same number. */
-function tagOf(body: string): string {
-  return hash('sha256', body, 'base64url').slice(0, 11)
 }

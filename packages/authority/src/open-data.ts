@@ -1,0 +1,43 @@
+import { existsSync, mkdirSync } from 'node:fs'
+import { resolve as absolute, join } from 'node:path'
+import type { Config } from './config.ts'
+import { RescindError } from './errors.ts'
+import { createSeal, masterKey, type Seal } from './keys/seal.ts'
+import { openPostgresStore } from './store/postgres/postgres.ts'
+import { openSqliteStore } from './store/sqlite/sqlite.ts'
+import { StoreUnavailable } from './store/store.ts'
+
+/**
+ * Opens the store, in a database or in a data directory, and the key that its contents are sealed under.
+ * @param options.existing do not make one that is not there
+ * @throws RescindError NOT_FOUND; StoreUnavailable when it can't be made, read or written
+ */
+export async function openData(config: Config, options: { exclusive: boolean; existing?: boolean }) {
+  const { store: url, policy } = config
+  if (url !== undefined) {
+    const seal = openSeal(config)
+    return { seal, store: await openPostgresStore({ url, policy, exclusive: options.exclusive }) }
+  }
+  const path = join(config.data, 'rescind.db')
+  if (options.existing && !existsSync(path)) {
+    throw new RescindError(
+      'NOT_FOUND',
+      `There is no data in ${absolute(config.data)}. Name where it is with --data or --config.`,
+    )
+  }
+  const seal = openSeal(config)
+  const store = await openSqliteStore({ path, policy, exclusive: options.exclusive })
+  return { store, seal }
+}
+
+function openSeal({ data, masterKey: configured }: Config): Seal {
+  try {
+    mkdirSync(data, { recursive: true, mode: 0o700 })
+    return createSeal(masterKey(configured, join(data, 'master.key')))
+  } catch (error) {
+    // What the system says; a key that is no key says so itself.
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (syscall === undefined) throw error
+    throw new StoreUnavailable(`the data directory ${absolute(data)} can’t be made or written (${code})`)
+  }
+}
