@@ -18,6 +18,7 @@ export async function startUnrulyProxy(target: number, port: number): Promise<{ 
   })
   const sockets = new WebSocketServer({ noServer: true })
   server.on('upgrade', (req, socket, head) => {
+    socket.on('error', () => {})
     const { host = '', authorization = '' } = req.headers
     const far = new WebSocket(`ws://127.0.0.1:${target}${req.url}`, { headers: { host, authorization } })
     far.on('error', () => socket.destroy())

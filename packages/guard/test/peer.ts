@@ -147,9 +147,12 @@ export async function startPeer(options: { port?: number; keys?: Keys } = {}): P
   }
   server.on('upgrade', (req, socket, start) => {
     const { since } = note(req)
+    // The guard may be gone before it is answered.
+    socket.on('error', () => {})
     const refused = peer.feed === 'refused' ? 503 : req.headers.authorization !== basic(CREDENTIALS) ? 401 : 0
     if (refused) return void socket.end(`HTTP/1.1 ${refused} No\r\nConnection: close\r\n\r\n`)
     sockets.handleUpgrade(req, socket, start, (feed) => {
+      feed.on('error', () => {})
       feed.on('ping', (data) => {
         if (!peer.muted) setTimeout(() => feed.pong(data), peer.pongAfter)
       })
@@ -273,6 +276,7 @@ export async function serveFeed(
     const visit = visits.push({ ...asked, authorization, at: performance.now() }) - 1
     const lines: string[] = []
     said.push(lines)
+    socket.on('error', () => {})
     const status = refuse?.(visit)
     if (status !== undefined)
       return void socket.end(`HTTP/1.1 ${status} No\r\nLocation: ${url}\r\nConnection: close\r\n\r\n`)
