@@ -41,7 +41,7 @@ export async function fill(
   say: (what: string) => void,
   more?: (parts: Parts) => Promise<void>,
 ): Promise<Filled> {
-  const { store, seal } = await openData(config, { exclusive: true })
+  const { store, seal } = await openData(config, { serving: true })
   try {
     const ring = await openKeyRing(store, seal, Date.now())
     const indexes = await createIndexes({ store, ttl: config.policy.accessTokenTtl, now: Date.now })

@@ -186,7 +186,7 @@ describe('the feed', () => {
     const { kids } = await guard.next('ready')
     const { rotateSigningKey } = await import('../packages/authority/src/keys/ring.ts')
     const { openData } = await import('../packages/authority/src/open-data.ts')
-    const { store, seal } = await openData(authority.config, { exclusive: false })
+    const { store, seal } = await openData(authority.config, { serving: false })
     const kid = await rotateSigningKey(store, seal, 'test', Date.now())
     await store.close()
     const keys = await guard.next('keys')

@@ -228,7 +228,7 @@ type Work = (store: Store, seal: Awaited<ReturnType<typeof openData>>['seal']) =
 const withNewStore = (values: Options, work: Work) => withStore(values, work, false)
 
 async function withStore(values: Options, work: Work, existing = true) {
-  const { store, seal } = await openData(configFrom(values), { exclusive: false, existing })
+  const { store, seal } = await openData(configFrom(values), { serving: false, existing })
   try {
     await work(store, seal)
   } finally {

@@ -90,7 +90,7 @@ export async function startAuthority(
 ): Promise<RunningAuthority> {
   const now = options.now ?? Date.now
   const config = withBuiltIns(given)
-  const { store, seal } = await openData(config, { exclusive: true })
+  const { store, seal } = await openData(config, { serving: true })
   try {
     return await startOn(config, store, seal, now, options)
   } catch (error) {

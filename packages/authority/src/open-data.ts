@@ -9,14 +9,15 @@ import { StoreUnavailable } from './store/store.ts'
 
 /**
  * Opens the store, in a database or in a data directory, and the key that its contents are sealed under.
+ * @param options.serving for an authority; false for a command that runs beside one
  * @param options.existing do not make one that is not there
  * @throws RescindError NOT_FOUND; StoreUnavailable when it can't be made, read or written
  */
-export async function openData(config: Config, options: { exclusive: boolean; existing?: boolean }) {
+export async function openData(config: Config, options: { serving: boolean; existing?: boolean }) {
   const { store: url, policy } = config
   if (url !== undefined) {
     const seal = openSeal(config)
-    return { seal, store: await openPostgresStore({ url, policy, exclusive: options.exclusive }) }
+    return { seal, store: await openPostgresStore({ url, policy, serving: options.serving }) }
   }
   const path = join(config.data, 'rescind.db')
   if (options.existing && !existsSync(path)) {
@@ -26,7 +27,7 @@ export async function openData(config: Config, options: { exclusive: boolean; ex
     )
   }
   const seal = openSeal(config)
-  const store = await openSqliteStore({ path, policy, exclusive: options.exclusive })
+  const store = await openSqliteStore({ path, policy, exclusive: options.serving })
   return { store, seal }
 }
 

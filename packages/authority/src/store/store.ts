@@ -276,8 +276,19 @@ export type Store = {
   read<Q extends Query>(query: Q): Promise<AnswerOf<Q>>
   /** Hears each revocation in `seq` order, after it is durable and before its transaction is answered. */
   onRevocation(listener: (revocation: LoggedRevocation) => void): void
-  /** Hears that another process changed the store (keys or accounts from the command line). */
-  onOutsideChange(listener: () => void): void
+  /**
+   * Resolves once everything that any process had committed by then was told to the listeners here; nothing, where no other
+   * process can.
+   * @throws StoreUnavailable when that can’t be found out
+   */
+  caughtUp(): Promise<void> | undefined
+  /** Whether this process is the one of all that runs what only one may run: timers, notices. */
+  leads(): boolean
+  /** Says something to all other processes, at most 7,900 bytes; it may get lost. */
+  tellOthers(message: string): void
+  onMessage(listener: (message: string) => void): void
+  /** Hears that another process changed keys (or accounts, from the command line), or registered clients. */
+  onOutsideChange(listener: (what: 'keys' | 'clients') => void): void
   close(): Promise<void>
 }
 

@@ -4,6 +4,10 @@ import { Client, type ClientConfig, Pool, TypeOverrides } from 'pg'
 const CONNECT = 2_000
 /** For one statement, in ms; waiting for a lock counts. */
 const STATEMENT = 5_000
+/** A connection that says nothing for this long is dead, whatever TCP believes, in ms. */
+const SILENT = 6_000
+/** Who holds the lock that all wait for and does nothing (a process that is paused) loses it, in ms. */
+const IDLE_IN_TRANSACTION = 3_000
 const READERS = 8
 const INT8 = 20
 
@@ -14,22 +18,42 @@ function types(): TypeOverrides {
   return overrides
 }
 
-function settings(url: string): ClientConfig {
+/** Whatever the server’s own setting is: an answer comes after the sync, of the replica too where there is a synchronous one. */
+const SESSION = {
+  synchronous_commit: 'on',
+  statement_timeout: STATEMENT,
+  idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION,
+  timezone: 'UTC',
+}
+
+function settings(url: string, own: Record<string, string | number> = {}): ClientConfig {
+  const options = Object.entries({ ...SESSION, ...own }).map(([name, value]) => `-c ${name}=${value}`)
   return {
     ...{ connectionString: url, types: types(), connectionTimeoutMillis: CONNECT },
-    // Whatever the server’s own setting is: an answer comes after the sync, of the replica too where there is a synchronous one.
-    options: `-c synchronous_commit=on -c statement_timeout=${STATEMENT} -c timezone=UTC`,
-    ...{ application_name: 'rescind', keepAlive: true },
+    ...{ options: options.join(' '), query_timeout: SILENT, application_name: 'rescind', keepAlive: true },
   }
 }
 
-/** A connection of its own. @param lost hears when it has gone, also if it never came about */
-export async function connect(url: string, lost: (client: Client) => void): Promise<Client> {
-  const client = new Client(settings(url))
+/**
+ * A connection of its own.
+ * @param lost hears when it has gone, also if it never came about
+ * @param own settings of this connection
+ */
+export async function connect(
+  url: string,
+  lost: (client: Client) => void,
+  own: Record<string, string | number> = {},
+): Promise<Client> {
+  const client = new Client(settings(url, own))
   client.on('error', () => lost(client))
   client.on('end', () => lost(client))
   await client.connect()
   return client
+}
+
+/** Lets go of a connection at once; one that hangs would keep us waiting for its farewell. */
+export function hangUp(client: Client): void {
+  client.connection?.stream.destroy()
 }
 
 /** Connections for reading, bounded. */

@@ -26,7 +26,7 @@ const PUT_RECORDS = `INSERT INTO records (model, id, payload, expires_at, consum
   consumed_at = coalesce(excluded.consumed_at, records.consumed_at), uid = excluded.uid, sid = excluded.sid`
 const COUNTERS = `INSERT INTO counters SELECT * FROM unnest($1::text[], $2::bigint[])
   ON CONFLICT (name) DO UPDATE SET value = excluded.value`
-const HEADS = 'UPDATE heads SET seq = $1, tag = $2, audit_n = $3, audit_hash = $4, keys = $5'
+const HEADS = 'UPDATE heads SET seq = $1, tag = $2, audit_n = $3, audit_hash = $4, keys = $5, clients = $6'
 
 type Row = readonly unknown[]
 
@@ -77,7 +77,9 @@ export async function flush(client: Client, writes: Writes, heads: Heads, before
   )
   await put(COUNTERS, [...counters])
   for (const [sql, values] of statements) await client.query(sql, values)
-  if (heads.seq === before.seq && heads.audit.n === before.audit.n && heads.keys === before.keys) return
-  await client.query(prepared(HEADS, [heads.seq, heads.tag, heads.audit.n, heads.audit.hash, heads.keys]))
-  if (heads.seq !== before.seq || heads.keys !== before.keys) await client.query(`NOTIFY ${CHANNEL}`)
+  const { seq, tag, audit: chain, keys, clients } = heads
+  const heard = seq !== before.seq || keys !== before.keys || clients !== before.clients
+  if (!heard && chain.n === before.audit.n) return
+  await client.query(prepared(HEADS, [seq, tag, chain.n, chain.hash, keys, clients]))
+  if (heard) await client.query(`NOTIFY ${CHANNEL}`)
 }

@@ -1,34 +1,30 @@
-import type { Client, Pool } from 'pg'
+import type { Pool } from 'pg'
 import type { LoggedRevocation } from '../../domain/revocation.ts'
-import { connect } from './connection.ts'
-import { CHANNEL } from './flush.ts'
+import { createEars } from './ears.ts'
 import { readLog } from './queries.ts'
 
 /** A notice may be lost, and so may the connection that brings them, in ms. */
 const POLL = 1_000
 const PAGE = 1_000
+const LOOK = 'SELECT seq, keys, clients, pg_is_in_recovery() AS standby FROM heads'
 
-export type Announcer = {
-  /** Everything up to here was announced before we began. */
-  begin(seq: number): void
-  hear(listener: (revocation: LoggedRevocation) => void): void
-  hearKeys(listener: () => void): void
-  /** What we committed ourselves, or read: each is announced once, in the order of the log. */
-  announce(revocations: readonly LoggedRevocation[]): Promise<void>
-  keysChanged(version: number): void
-  stop(): Promise<void>
-}
+export type Changed = 'keys' | 'clients'
+export type Announcer = ReturnType<typeof createAnnouncer>
 
 /**
  * Announces the log, ours and that of other processes: woken by a notice for each group that was committed anywhere, with a
  * look now and then behind it.
+ * @param options.serving whether an authority runs on it, and not a command beside one
  */
-export function createAnnouncer(url: string, pool: Pool, onError: (error: Error) => void): Announcer {
+export function createAnnouncer(options: { url: string; pool: Pool; serving: boolean }) {
+  const { pool } = options
   const listeners: ((revocation: LoggedRevocation) => void)[] = []
-  const keyListeners: (() => void)[] = []
+  const changeListeners: ((what: Changed) => void)[] = []
+  const messageListeners: ((message: string) => void)[] = []
+  const versions = new Map<Changed, number>()
   let known = 0
-  let keys = -1
   let stopped = false
+  let next: Promise<void> | undefined
   const turns = createTurns()
   const rows = async (sql: string, values: unknown[] = []) => (await pool.query(sql, values)).rows
 
@@ -47,42 +43,63 @@ export function createAnnouncer(url: string, pool: Pool, onError: (error: Error)
     // What is not in the log any more was over before anybody asked for it.
     known = Math.max(known, until)
   }
-  function keysChanged(version: number) {
-    const changed = keys >= 0 && version !== keys
-    keys = version
-    if (changed) for (const hear of keyListeners) hear()
+  function compare(what: Changed, version: number) {
+    const before = versions.get(what)
+    versions.set(what, version)
+    if (before !== undefined && before !== version) for (const hear of changeListeners) hear(what)
   }
-  const look = () =>
-    turns.take(async () => {
-      if (stopped || listeners.length === 0) return
-      const [head] = await rows('SELECT seq, keys FROM heads')
-      await readUpTo(head.seq)
-      keysChanged(head.keys)
+  async function look() {
+    if (stopped) return
+    const [head] = await rows(LOOK)
+    if (head.standby) throw new Error('the database is a standby; name the primary')
+    if (listeners.length > 0) await readUpTo(head.seq)
+    compare('keys', head.keys)
+    compare('clients', head.clients)
+  }
+  /** Looks; whoever asks before the next look has begun shares it. */
+  function caughtUp(): Promise<void> {
+    next ??= turns.take(() => {
+      next = undefined
+      return look()
     })
+    return next
+  }
 
-  const ears = createEars(url, () => look().catch(onError))
+  const woken = () => void caughtUp().catch(() => {})
+  const heard = (message: string) => {
+    for (const hear of messageListeners) hear(message)
+  }
+  const ears = createEars({ ...options, woken, heard })
   // Where it can’t be reached, the next look tries again.
-  const wake = () => void ears.open().then(look, look).catch(onError)
-  const poll = setInterval(wake, POLL)
-  poll.unref()
+  const wake = () =>
+    void ears
+      .open()
+      .then(caughtUp, caughtUp)
+      .catch(() => {})
+  const poll = options.serving ? setInterval(wake, POLL) : undefined
+  poll?.unref()
 
   return {
-    begin(seq) {
+    ears,
+    caughtUp,
+    /** Everything up to here was announced before we began. */
+    begin(seq: number) {
       if (listeners.length === 0) known = seq
     },
-    hear(listener) {
+    hear(listener: (revocation: LoggedRevocation) => void) {
       listeners.push(listener)
       wake()
     },
-    hearKeys: (listener) => void keyListeners.push(listener),
-    announce: (revocations) =>
+    hearChanges: (listener: (what: Changed) => void) => void changeListeners.push(listener),
+    hearMessages: (listener: (message: string) => void) => void messageListeners.push(listener),
+    /** What we committed ourselves: each is announced once, in the order of the log. */
+    announce: (revocations: readonly LoggedRevocation[]) =>
       turns.take(async () => {
         const first = revocations[0]
-        if (!first) return
-        if (listeners.length > 0) await readUpTo(first.seq - 1)
+        if (!first || listeners.length === 0) return
+        await readUpTo(first.seq - 1)
         for (const one of revocations) tell(one)
       }),
-    keysChanged,
     async stop() {
       stopped = true
       clearInterval(poll)
@@ -102,35 +119,5 @@ function createTurns() {
       return turn
     },
     over: () => last,
-  }
-}
-
-/** The connection that notices come by. @param woken hears each */
-function createEars(url: string, woken: () => void) {
-  let client: Client | undefined
-  let opening: Promise<void> | undefined
-  let closed = false
-  async function begin() {
-    const made = await connect(url, (gone) => {
-      if (client === gone) client = undefined
-    })
-    client = made
-    made.on('notification', woken)
-    await made.query(`LISTEN ${CHANNEL}`)
-  }
-  return {
-    /** Opens it, unless it is open. */
-    async open(): Promise<void> {
-      if (closed || client) return
-      opening ??= begin().finally(() => {
-        opening = undefined
-      })
-      await opening
-    },
-    async close() {
-      closed = true
-      await opening?.catch(() => {})
-      await client?.end().catch(() => {})
-    },
   }
 }

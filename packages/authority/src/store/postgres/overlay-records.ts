@@ -1,9 +1,12 @@
 import type { RecordWrite } from '../store.ts'
 import { type RecordRow, toRecord } from './rows.ts'
-import type { Reading } from './writes.ts'
+import type { Heads, Reading } from './writes.ts'
+
+/** Of which the processes keep something in mind. */
+const CLIENT = 'Client'
 
 /** The protocol library’s records, with what the group has written of them. */
-export function recordTables({ need, writes }: Reading) {
+export function recordTables({ need, writes }: Reading, heads: Heads) {
   const { records } = writes
   const nameOf = (model: string, id: string) => `${model} ${id}`
   function rowOf(model: string, id: string): RecordRow | null {
@@ -21,6 +24,7 @@ export function recordTables({ need, writes }: Reading) {
     },
     putRecord(write: Extract<RecordWrite, { op: 'put' }>) {
       const { model, id, payload, expiresAt = null, uid = null, sid = null } = write
+      if (model === CLIENT) heads.clients++
       const before = records.get(nameOf(model, id))
       // What was used stays used.
       const consumed_at = before?.row?.consumed_at ?? null
@@ -34,6 +38,9 @@ export function recordTables({ need, writes }: Reading) {
       const { payload, expires_at, uid, sid } = row
       records.set(nameOf(model, id), { model, id, row: { payload, expires_at, consumed_at: at, uid, sid } })
     },
-    deleteRecord: (model: string, id: string) => void records.set(nameOf(model, id), { model, id }),
+    deleteRecord(model: string, id: string) {
+      if (model === CLIENT) heads.clients++
+      records.set(nameOf(model, id), { model, id })
+    },
   }
 }

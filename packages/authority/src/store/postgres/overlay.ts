@@ -50,7 +50,7 @@ export function createOverlay(
     cutOffs,
     logged,
     ...sessionTables(reading, cutOffs, policy),
-    ...recordTables(reading),
+    ...recordTables(reading, heads),
     ...accountTables(reading),
     ...keyTables(reading, heads),
     ...deliveryTables(reading),

@@ -17,7 +17,7 @@ before(async () => {
 })
 after(() => server.stop())
 
-const open = (url: string, exclusive = true) => openPostgresStore({ url, policy: DEFAULT_POLICY, exclusive })
+const open = (url: string, serving = true) => openPostgresStore({ url, policy: DEFAULT_POLICY, serving })
 
 let current = ''
 const suite = {
@@ -45,7 +45,7 @@ describe('one database', () => {
   /** Two processes’ stores, as far as the database can tell. */
   async function two(): Promise<[Store, Store]> {
     const url = await server.newDatabase()
-    return [await open(url), await open(url, false)]
+    return [await open(url), await open(url)]
   }
   const until = async (fits: () => boolean) => {
     for (const end = Date.now() + 15_000; !fits(); await new Promise((resolve) => setTimeout(resolve, 10)))
@@ -59,12 +59,63 @@ describe('one database', () => {
     for (const store of stores) await store.close()
   })
 
-  it('has one authority: another is refused until the first has gone', async () => {
-    const url = await server.newDatabase()
-    const first = await open(url)
-    await assert.rejects(open(url), /another authority is running on this database/)
+  it('has one process that leads, and another once that has gone', async () => {
+    const [one, other] = await two()
+    assert.deepEqual([one, other].map((store) => store.leads()).filter(Boolean).length <= 1, true)
+    await until(() => one.leads() || other.leads())
+    const [first, second] = one.leads() ? [one, other] : [other, one]
+    assert.equal(second.leads(), false)
     await first.close()
-    await (await open(url)).close()
+    assert.equal(first.leads(), false)
+    await until(() => second.leads())
+    await second.close()
+  })
+
+  it('carries what processes say to all others', async () => {
+    const [one, other] = await two()
+    const said: string[] = []
+    const back: string[] = []
+    one.onMessage((message) => back.push(message))
+    other.onMessage((message) => said.push(message))
+    await until(() => one.leads() || other.leads())
+    await until(() => {
+      one.tellOthers('are you there?')
+      return said.length > 0
+    })
+    assert.equal(said[0], 'are you there?')
+    assert.deepEqual(back, [], 'nobody hears themselves')
+    await Promise.all([one.close(), other.close()])
+  })
+
+  it('whoever asks has heard of all that was committed before, wherever that was', async () => {
+    const [one, other] = await two()
+    const heard = new Set<string>()
+    other.onRevocation((revocation) => heard.add(revocation.what === 'session' ? revocation.sid : ''))
+    for (let n = 0; n < 200; n++) {
+      await one.transact(opening(`s${n}`))
+      await one.transact(ending(`s${n}`))
+      await other.caughtUp()
+      assert.ok(heard.has(`s${n}`), `s${n}`)
+    }
+    await Promise.all([one.close(), other.close()])
+  })
+
+  it('tells every process that a client was registered, or a key added', async () => {
+    const [one, other] = await two()
+    const heard: string[] = []
+    other.onRevocation(() => {})
+    other.onOutsideChange((what) => heard.push(what))
+    await other.caughtUp()
+    const records = [{ op: 'put' as const, model: 'Client', id: 'c', payload: new Uint8Array(1) }]
+    await one.transact({ kind: 'write', records, audit: [], at: NOW })
+    await until(() => heard.includes('clients'))
+    await one.transact({
+      kind: 'put-keys',
+      keys: [{ kid: 'k', use: 'signing', sealed: new Uint8Array(1), createdAt: NOW }],
+      retire: [],
+    })
+    await until(() => heard.includes('keys'))
+    await Promise.all([one.close(), other.close()])
   })
 
   it('decides races of two processes: nothing that a refresh issued outlives its session', async () => {

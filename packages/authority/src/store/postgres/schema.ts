@@ -12,9 +12,10 @@ const MIGRATIONS = [
     tag text NOT NULL,
     audit_n bigint NOT NULL,
     audit_hash text NOT NULL,
-    keys bigint NOT NULL
+    keys bigint NOT NULL,
+    clients bigint NOT NULL
   ) WITH (fillfactor = 50);
-  INSERT INTO heads VALUES (1, 0, '', 0, '', 0);
+  INSERT INTO heads VALUES (1, 0, '', 0, '', 0, 0);
 
   CREATE TABLE sessions (
     pos bigint GENERATED ALWAYS AS IDENTITY UNIQUE,

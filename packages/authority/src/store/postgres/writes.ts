@@ -2,8 +2,8 @@ import type { Anchor, AuditEvent } from '../../domain/audit.ts'
 import type { Session } from '../../domain/session.ts'
 import type { SessionRow } from './rows.ts'
 
-/** Where the log and the chain are. */
-export type Heads = { seq: number; tag: string; audit: Anchor; keys: number }
+/** Where the log and the chain are, and how often the keys and the registered clients have changed. */
+export type Heads = { seq: number; tag: string; audit: Anchor; keys: number; clients: number }
 
 /** A session’s row as it is to be. */
 export type ChangedSession = SessionRow & { sid: string; inserted?: Session; due_at: number | null }

@@ -71,7 +71,7 @@ describe('the embedded store', () => {
     const path = newPath()
     const server = await open(path)
     const commandLine = await open(path, false)
-    const heard = new Promise<void>((resolve) => server.onOutsideChange(resolve))
+    const heard = new Promise<string>((resolve) => server.onOutsideChange(resolve))
     const audit = { event: 'account.created' as const, at: NOW, actor: 'cli' }
     const account = { sub: '1', email: 'a@example.com', name: 'A', password: 'x', createdAt: NOW }
     await commandLine.transact({ kind: 'add-account', account, audit })

@@ -29,14 +29,14 @@ export async function openSqliteStore(options: {
     workerData: options satisfies StoreOptions,
   })
   const revocationListeners: ((revocation: LoggedRevocation) => void)[] = []
-  const changeListeners: (() => void)[] = []
+  const changeListeners: ((what: 'keys') => void)[] = []
   const queue = createQueue(worker)
 
   worker.on('message', (batch: Batch) => {
     // Everybody hears of a revocation before anybody is told that it succeeded.
     for (const revocation of batch.revocations) for (const hear of revocationListeners) hear(revocation)
     queue.settle(batch.replies)
-    if (batch.outsideChange) for (const hear of changeListeners) hear()
+    if (batch.outsideChange) for (const hear of changeListeners) hear('keys')
   })
   worker.on('error', (error) => queue.fail(error instanceof Error ? error.message : String(error)))
   worker.on('exit', () => queue.fail('its thread has stopped'))
@@ -45,6 +45,11 @@ export async function openSqliteStore(options: {
   return {
     transact: <T extends Transaction>(transaction: T) => queue.submit<OutcomeOf<T>>({ transaction }),
     read: <Q extends Query>(query: Q) => queue.submit<AnswerOf<Q>>({ query }),
+    // One authority has the file: there is nobody else to hear of, or to tell.
+    caughtUp: () => undefined,
+    leads: () => true,
+    tellOthers: () => {},
+    onMessage: () => {},
     onRevocation: (listener) => void revocationListeners.push(listener),
     onOutsideChange: (listener) => void changeListeners.push(listener),
     close: queue.close,
