@@ -7,6 +7,7 @@ import { auditEndpoint } from './admin-audit.ts'
 import { listAccounts, listSessions, toAdminAccount } from './admin-lists.ts'
 import { type Counts, carryOut, countFirst, findAccount, readOrder, words } from './admin-revocations.ts'
 import type { Authority } from './authority.ts'
+import { guardsEverywhere } from './everywhere.ts'
 import { addressOf } from './http/address.ts'
 import { readJson } from './http/body.ts'
 import { readQuery, wrongQuery } from './http/query.ts'
@@ -34,8 +35,8 @@ const CURSOR = /^[1-9]\d{0,14}$/
 
 /** By method and path; `*` stands for the `sub` of an account. */
 const OPERATIONS: Record<string, (asked: Asked) => Promise<void>> = {
-  'GET guards': async ({ authority: { feed }, res }) =>
-    sendJson(res, 200, { seq: feed.head.seq, guards: feed.guards() }),
+  'GET guards': async ({ authority, res }) =>
+    sendJson(res, 200, { seq: authority.feed.head.seq, guards: await guardsEverywhere(authority) }),
   async 'GET sessions'({ authority, res, url }) {
     const { sub, client: clientId, cursor } = readQuery(url, ['sub', 'client', 'cursor'])
     if (cursor !== undefined && !CURSOR.test(cursor)) throw wrongQuery('cursor', 'the `next` of a page')

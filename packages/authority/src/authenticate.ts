@@ -32,6 +32,7 @@ export async function authenticate(
   })
   // Others allow for clocks that differ; ours is the one that the token was made by.
   if (claims.exp * 1000 <= authority.now()) throw authenticationFailed()
+  await authority.store.caughtUp()
   if (authority.view.dead(claims)) throw authenticationFailed('This access token was revoked; sign in again.')
   const bound = scheme.toLowerCase() === 'dpop'
   if (bound !== (claims.jkt !== undefined)) throw authenticationFailed()

@@ -17,6 +17,7 @@ import type { LastSeen } from './last-seen.ts'
 import type { Limits } from './limits.ts'
 import type { Watch } from './live/watch.ts'
 import type { Locate } from './places.ts'
+import type { Processes } from './processes.ts'
 import type { Store } from './store/store.ts'
 
 /** The web origins of registered clients. */
@@ -74,6 +75,8 @@ export type Authority = {
   cutOffMarks: CutOffMarks
   /** The guards that are connected. */
   feed: Feed
+  /** The other processes that run on the same store. */
+  processes: Processes
   /** Who listens to what happens to their account. */
   events: Events
   /** When APIs last saw sessions. */

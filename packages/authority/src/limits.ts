@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { networkOf } from './domain/network.ts'
 import { RescindError } from './errors.ts'
 
@@ -46,43 +47,59 @@ export type Limits = {
 
 const MAX_KEYS = 100_000
 
+/** What is spent of all budgets, for other processes: keys are hashed, as they are addresses and e-mails. */
+export type Spending = {
+  /** The listener of one budget, and what takes in what was spent of it somewhere else. */
+  budget(name: string, take: (key: string, count: number) => void): (key: string, count: number) => void
+  onSpent(listener: (budget: string, key: string, count: number) => void): void
+  heard(budget: string, key: string, count: number): void
+}
+
+export function createSpending(): Spending {
+  const takers = new Map<string, (key: string, count: number) => void>()
+  let tell: Parameters<Spending['onSpent']>[0] = () => {}
+  return {
+    budget(name, take) {
+      takers.set(name, take)
+      return (key, count) => tell(name, key, count)
+    },
+    onSpent(listener) {
+      tell = listener
+    },
+    heard: (name, key, count) => takers.get(name)?.(key, count),
+  }
+}
+
 /**
  * A token bucket for each key, in memory, bounded.
  * @param now the time in ms
+ * @param spending the budget’s name among those that are shared with other processes; without it, it is this process’s own
  */
-export function createBudget(burst: number, refillMs: number, now: () => number): Budget {
+export function createBudget(
+  burst: number,
+  refillMs: number,
+  now: () => number,
+  shared?: { name: string; spending: Spending },
+): Budget {
   // For each key the time at which its bucket is full again: one number says it all.
   const fullAt = new Map<string, number>()
+  const said = shared?.spending.budget(shared.name, take)
+  const placeOf = (key: string) => (shared ? hash('sha256', key, 'base64url').slice(0, 22) : key)
 
-  function waitFor(key: string): number {
+  function refuseIfEmpty(place: string) {
     const at = now()
-    const level = Math.max(fullAt.get(key) ?? at, at)
-    return level + refillMs - (at + burst * refillMs)
-  }
-  function refuseIfEmpty(key: string) {
-    const wait = waitFor(key)
+    const level = Math.max(fullAt.get(place) ?? at, at)
+    const wait = level + refillMs - (at + burst * refillMs)
     if (wait <= 0) return
     const seconds = Math.max(1, Math.ceil(wait / 1000))
     throw new RescindError('RATE_LIMITED', `Too many attempts. Try again in ${seconds} s.`, seconds)
   }
-  return {
-    check: refuseIfEmpty,
-    refund(key) {
-      const level = fullAt.get(key)
-      if (level !== undefined) fullAt.set(key, level - refillMs)
-    },
-    spend(key) {
-      refuseIfEmpty(key)
-      charge(key)
-    },
-    charge,
-  }
-
-  function charge(key: string) {
+  function take(place: string, count: number) {
     const at = now()
-    const level = Math.max(fullAt.get(key) ?? at, at) + refillMs
-    fullAt.delete(key)
-    fullAt.set(key, level)
+    const level = fullAt.get(place)
+    if (count < 0 && level === undefined) return
+    fullAt.delete(place)
+    fullAt.set(place, (count < 0 ? (level ?? at) : Math.max(level ?? at, at)) + count * refillMs)
     if (fullAt.size > MAX_KEYS) {
       // The key that was used longest ago is most likely full again.
       for (const oldest of fullAt.keys()) {
@@ -90,6 +107,20 @@ export function createBudget(burst: number, refillMs: number, now: () => number)
         break
       }
     }
+  }
+  function change(place: string, count: number) {
+    take(place, count)
+    said?.(place, count)
+  }
+  return {
+    check: (key) => refuseIfEmpty(placeOf(key)),
+    refund: (key) => change(placeOf(key), -1),
+    charge: (key) => change(placeOf(key), 1),
+    spend(key) {
+      const place = placeOf(key)
+      refuseIfEmpty(place)
+      change(place, 1)
+    },
   }
 }
 
@@ -103,23 +134,29 @@ function byNetwork(budget: Budget): Budget {
   }
 }
 
-/** The budgets of an authority. */
-export function createLimits(now: () => number): Limits {
+/**
+ * The budgets of an authority.
+ * @param now the time in ms
+ * @param spending where other processes share them
+ */
+export function createLimits(now: () => number, spending?: Spending): Limits {
+  const budget = (name: string, burst: number, refillMs: number) =>
+    createBudget(burst, refillMs, now, spending && { name, spending })
   return {
-    signInAddress: byNetwork(createBudget(30, 2_000, now)),
-    signInAccount: createBudget(20, 60_000, now),
-    signInKnown: createBudget(10, 60_000, now),
-    currentPassword: createBudget(10, 60_000, now),
-    emailChange: createBudget(5, 60 * 60_000, now),
-    forgotAddress: byNetwork(createBudget(10, 60_000, now)),
-    resetMails: createBudget(3, 20 * 60_000, now),
-    badLink: byNetwork(createBudget(20, 10_000, now)),
-    badRevocation: byNetwork(createBudget(60, 1_000, now)),
-    badToken: byNetwork(createBudget(600, 100, now)),
-    badClient: byNetwork(createBudget(60, 1_000, now)),
-    globalRevocation: createBudget(300, 100, now),
-    authorization: byNetwork(createBudget(600, 500, now)),
-    registration: byNetwork(createBudget(20, 30_000, now)),
-    flows: byNetwork(createBudget(60, 2_000, now)),
+    signInAddress: byNetwork(budget('sign-in address', 30, 2_000)),
+    signInAccount: budget('sign-in account', 20, 60_000),
+    signInKnown: budget('sign-in known', 10, 60_000),
+    currentPassword: budget('current password', 10, 60_000),
+    emailChange: budget('email change', 5, 60 * 60_000),
+    forgotAddress: byNetwork(budget('forgot address', 10, 60_000)),
+    resetMails: budget('reset mails', 3, 20 * 60_000),
+    badLink: byNetwork(budget('bad link', 20, 10_000)),
+    badRevocation: byNetwork(budget('bad revocation', 60, 1_000)),
+    badToken: byNetwork(budget('bad token', 600, 100)),
+    badClient: byNetwork(budget('bad client', 60, 1_000)),
+    globalRevocation: budget('global revocation', 300, 100),
+    authorization: byNetwork(budget('authorization', 600, 500)),
+    registration: byNetwork(budget('registration', 20, 30_000)),
+    flows: byNetwork(budget('flows', 60, 2_000)),
   }
 }

@@ -1,38 +1,24 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createRevocationView } from '@rescind/guard/view'
-import { destination, type Logger, pino } from 'pino'
+import { destination, pino } from 'pino'
 import { ADMIN_SCOPE, adminResource } from './administrators.ts'
+import { assemble } from './assemble.ts'
 import { startAuditRetention } from './audit-retention.ts'
 import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
-import { longestToken } from './domain/policy.ts'
 import type { LoggedRevocation, LogPosition } from './domain/revocation.ts'
-import { createEvents } from './events.ts'
-import { createFailures } from './failures.ts'
-import { createCutOffMarks } from './feed/cut-off-marks.ts'
-import { createFeed } from './feed/feed.ts'
-import { createIndexes } from './feed/indexes.ts'
 import { stillMatters, toRecord } from './feed/record.ts'
-import { createStatusLists } from './feed/status-list.ts'
 import { upgradeEndpoint } from './feed/upgrade.ts'
 import type { Hooks } from './hooks.ts'
-import { openKeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
-import { verifierOf } from './keys/verifier.ts'
-import { createLastSeen } from './last-seen.ts'
-import { createLimits } from './limits.ts'
-import { createWatch } from './live/watch.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
 import { startNotices } from './notify/notices.ts'
 import { checkClients } from './oauth/check-clients.ts'
-import { createOrigins, loadOrigins } from './oauth/cors.ts'
-import { mountProvider } from './oauth/provider.ts'
+import { loadOrigins } from './oauth/cors.ts'
 import { OWN_PAGES, PAGES_CLIENT } from './oauth/signed-in.ts'
 import { openData } from './open-data.ts'
 import type { Locate } from './places.ts'
-import { createListener } from './server.ts'
 import type { Store } from './store/store.ts'
 import { startTimeOuts } from './time-outs.ts'
 
@@ -108,10 +94,10 @@ async function startOn(
 ): Promise<RunningAuthority> {
   const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
   const metrics = createMetrics(() => authority.feed.guards().length)
-  const { authority, rotate } = await assemble(config, store, seal, now, log, metrics)
+  const authority = await assemble(config, store, seal, now, log, metrics)
   await checkClients(authority)
   authority.hooks = options.hooks ?? {}
-  const { view, feed, indexes } = authority
+  const { feed } = authority
   authority.locate = options.locate
 
   store.onRevocation((revocation) => {
@@ -126,7 +112,6 @@ async function startOn(
   }
   const timeOuts = startTimeOuts(authority)
   const retention = startAuditRetention(authority)
-  store.onOutsideChange(() => rotate())
   await loadOrigins(authority)
   authority.notices = await startNotices(authority, {
     noticed(kind, result) {
@@ -138,7 +123,7 @@ async function startOn(
     await authority.notices.stop()
     throw error
   })
-  const sweeper = setInterval(() => view.bits.retire(indexes.firstList), SWEEP)
+  const sweeper = setInterval(() => void sweep(authority), SWEEP)
   sweeper.unref()
   const { port } = server.address() as AddressInfo
   log.info({ issuer: config.issuer, port }, 'the authority is up')
@@ -151,6 +136,7 @@ async function startOn(
       retention.stop()
       authority.cutOffMarks.close()
       authority.events.close()
+      authority.processes.close()
       authority.lastSeen.close()
       operators?.close()
       feed.close()
@@ -162,60 +148,10 @@ async function startOn(
   }
 }
 
-/** Puts an authority together; `rotate` reads the keys again. */
-async function assemble(
-  config: Config,
-  store: Store,
-  seal: Seal,
-  now: () => number,
-  log: Logger,
-  metrics: Metrics,
-): Promise<{ authority: Authority; rotate: () => Promise<void> }> {
-  let ring = await openKeyRing(store, seal, now())
-  const view = createRevocationView(config.issuer)
-  const indexes = await createIndexes({ store, ttl: longestToken(config.policy), now })
+/** Lists that are over are forgotten; which those are, other processes know too. */
+async function sweep({ view, indexes }: Authority) {
+  await indexes.refresh().catch(() => {})
   view.bits.retire(indexes.firstList)
-  const cutOffMarks = createCutOffMarks(store, view.bits, now)
-  const { seq, tag } = await store.read({ kind: 'head' })
-  const lists = { issuer: config.issuer, bits: view.bits, indexes, now, ring: () => ring }
-  const services = { config, store, seal, view, indexes, now, log, ring: () => ring }
-  const authority = Object.assign(services, {
-    verifier: verifierOf(config.issuer, now, () => ring.verification),
-    lateVerifier: verifierOf(config.issuer, now, () => ring.everSigned),
-    cutOffMarks,
-    statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.head) }),
-    limits: createLimits(now),
-    watch: createWatch(now),
-    failures: createFailures(now),
-    origins: createOrigins(),
-    provider: () => mounted,
-  }) as unknown as Authority
-  authority.lastSeen = createLastSeen({ store, now, log })
-  authority.feed = createFeed({
-    ...{ store, head: { seq, tag }, now, resources: config.resources, trustProxy: config.trustProxy },
-    kids: () => ring.jwks.map(({ kid }) => kid),
-    firstList: () => indexes.firstList,
-    onAcknowledged(seconds, guard) {
-      metrics.acknowledged(seconds)
-      authority.watch.acknowledged(seconds, guard)
-    },
-    onSeen: authority.lastSeen.hear,
-  })
-  authority.events = createEvents(authority)
-  let mounted = mountProvider(authority)
-  authority.listener = createListener(authority)
-  const rotate = async () => {
-    try {
-      ring = await openKeyRing(store, seal, now())
-      authority.verifier.forget()
-      authority.lateVerifier.forget()
-      mounted = mountProvider(authority)
-      authority.feed.announceKeys()
-    } catch (error) {
-      log.error({ error: (error as Error).message }, 'keys could not be read again')
-    }
-  }
-  return { authority, rotate }
 }
 
 /** All of them or none. */

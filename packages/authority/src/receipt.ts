@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Authority } from './authority.ts'
+import { confirmEverywhere } from './everywhere.ts'
 import type { Confirmation } from './feed/confirm.ts'
 import { preferredWait } from './http/prefer.ts'
 import { sendJson } from './http/respond.ts'
@@ -43,6 +44,6 @@ export async function sendReceipt(
   const seconds = preferredWait(req)
   if (seconds === undefined) return sendJson(res, 200, body())
   const revocations = outcome.kind === 'revoked' ? outcome.revocations : []
-  const guards = await authority.feed.confirm(revocations, seconds * 1000)
+  const guards = await confirmEverywhere(authority, revocations, seconds * 1000)
   sendJson(res, 200, body(guards), { 'preference-applied': `wait=${seconds}` })
 }

@@ -12,7 +12,7 @@ export function startTimeOuts({ store, now, log }: Authority): { stop(): void } 
   let busy = false
   let stopped = false
   async function look() {
-    if (busy) return
+    if (busy || !store.leads()) return
     busy = true
     try {
       let more = true

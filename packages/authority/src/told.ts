@@ -1,4 +1,5 @@
 import type { Authority } from './authority.ts'
+import { confirmEverywhere } from './everywhere.ts'
 import type { Done, Told } from './pages/told.ts'
 import type { RevokeOutcome } from './store/store.ts'
 
@@ -15,13 +16,13 @@ const MOST = 2_000
 const CONTEXT = 'told'
 
 /** What ended, when, and how many services have confirmed it within two seconds. */
-export async function doneWith({ feed, now }: Authority, outcomes: RevokeOutcome[]): Promise<Done> {
+export async function doneWith(authority: Authority, outcomes: RevokeOutcome[]): Promise<Done> {
   const revocations = outcomes.flatMap((one) => (one.kind === 'revoked' ? one.revocations : []))
   const at = Math.max(...revocations.map((one) => one.at))
-  const { confirmed, waiting, more } = await feed.confirm(revocations, CONFIRM)
+  const { confirmed, waiting, more } = await confirmEverywhere(authority, revocations, CONFIRM)
   const yes = confirmed.length + (more?.confirmed ?? 0)
   return {
-    at: revocations.length === 0 ? now() : at,
+    at: revocations.length === 0 ? authority.now() : at,
     ended: revocations.length,
     ...{ confirmed: yes, services: yes + waiting.length + (more?.waiting ?? 0) },
   }

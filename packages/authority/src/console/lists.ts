@@ -4,6 +4,7 @@ import { AUDIT_FILTERS, readAuditFilter } from '../audit-filter.ts'
 import { newestRecords, shown } from '../audit-reading.ts'
 import { EVENTS } from '../domain/audit.ts'
 import { RescindError } from '../errors.ts'
+import { guardsEverywhere } from '../everywhere.ts'
 import { sendHtml } from '../http/respond.ts'
 import { PAGES_CLIENT } from '../oauth/signed-in.ts'
 import {
@@ -52,7 +53,8 @@ export async function showClients(asking: Asking): Promise<void> {
 /** `GET /admin/services` */
 export async function showServices({ authority, res }: Asking): Promise<void> {
   const { feed, config } = authority
-  const options = { issuerName: config.name, seq: feed.head.seq, guards: feed.guards() }
+  const guards = await guardsEverywhere(authority)
+  const options = { issuerName: config.name, seq: feed.head.seq, guards }
   sendHtml(res, 200, await servicesPage(options))
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Authority } from '../authority.ts'
+import { guardsEverywhere, watchedEverywhere } from '../everywhere.ts'
 import { PAGE_HEADERS, sendHtml, sendJson } from '../http/respond.ts'
 import { type LiveData, livePage, WORDS } from '../pages/console/live.ts'
 import type { Asking } from './asking.ts'
@@ -38,12 +39,16 @@ export async function sendLiveData({ authority, res }: Asking): Promise<void> {
   sendJson(res, 200, await liveData(authority))
 }
 
-async function liveData({ watch, feed, store }: Authority): Promise<LiveData> {
+async function liveData(authority: Authority): Promise<LiveData> {
+  const { store } = authority
   const count = async (state: 'waiting' | 'dead') =>
     (await store.read({ kind: 'deliveries', state, limit: COUNTED })).length
   const [waiting, dead] = await Promise.all([count('waiting'), count('dead')])
-  const { at, slots, confirmations } = watch.seen()
-  const states = new Map(feed.guards().map((one) => [one.guard, one]))
+  const [{ at, slots, confirmations }, all] = await Promise.all([
+    watchedEverywhere(authority),
+    guardsEverywhere(authority),
+  ])
+  const states = new Map(all.map((one) => [one.guard, one]))
   const guards = confirmations.flatMap(({ guard, count, p50, p95, p99 }) => {
     const state = states.get(guard)
     return state ? [{ guard, resources: state.resources, count, p50, p95, p99, behind: state.behind }] : []

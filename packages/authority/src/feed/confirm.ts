@@ -47,10 +47,18 @@ export async function confirm(
     asked
       .filter(({ guard, seq }) => guard.acknowledged >= seq === has)
       .map(({ guard, resources }) => ({ guard: guard.id, resources }))
-  const [confirmed, waiting] = [named(true), named(false)]
+  return shortened(named(true), named(false))
+}
+
+/** @param unnamed how many more there are of each */
+export function shortened(
+  confirmed: GuardName[],
+  waiting: GuardName[],
+  unnamed = { confirmed: 0, waiting: 0 },
+): Confirmation {
   const more = {
-    confirmed: Math.max(0, confirmed.length - NAMED),
-    waiting: Math.max(0, waiting.length - NAMED),
+    confirmed: unnamed.confirmed + Math.max(0, confirmed.length - NAMED),
+    waiting: unnamed.waiting + Math.max(0, waiting.length - NAMED),
   }
   const some = { confirmed: confirmed.slice(0, NAMED), waiting: waiting.slice(0, NAMED) }
   return more.confirmed + more.waiting > 0 ? { ...some, more } : some

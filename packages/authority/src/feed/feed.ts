@@ -60,6 +60,10 @@ export type Feed = {
   announceKeys(): void
   confirm(revocations: LoggedRevocation[], ms: number): Promise<Confirmation>
   guards(): GuardState[]
+  /** How many guards are connected, by client. */
+  counts(): Record<string, number>
+  /** Whether a client’s guards have to hear of any of these. */
+  concerns(clientId: string, revocations: LoggedRevocation[]): boolean
   /** The newest revocation that was published. */
   readonly head: LogPosition
   close(): void
@@ -75,6 +79,8 @@ export type FeedOptions = {
   now: () => number
   /** The signing keys as they are now. */
   kids: () => string[]
+  /** Resolves once all that was committed by then, anywhere, was published; nothing, where it always is. */
+  caughtUp: () => Promise<void> | undefined
   /** Tokens of status lists below this one have all expired. */
   firstList: () => number
   /** Hears how long after its commit a guard has applied a revocation, in seconds. */
@@ -85,8 +91,10 @@ export type FeedOptions = {
 
 /** The live feed: each revocation, in order, to every guard of an API that it concerns, and what they acknowledge. */
 export function createFeed(options: FeedOptions): Feed {
-  const { store, now, kids, firstList } = options
-  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_REPORT })
+  const { store, now, kids, firstList, caughtUp } = options
+  const server = new WebSocketServer({
+    ...{ noServer: true, perMessageDeflate: false, maxPayload: MAX_REPORT, autoPong: false },
+  })
   const groups = createGroups(options.resources)
   const acknowledged = timeAcknowledgements(options.onAcknowledged)
   const send = createSender(groups)
@@ -103,9 +111,12 @@ export function createFeed(options: FeedOptions): Feed {
     const who = { guard: guard.id, resources: group.resources }
     sendLive(guard, write({ type: 'ready', ...who, kids: kids(), ...heartbeat(group), prev }))
   }
-  const beat = setInterval(() => {
+  async function beatAll() {
+    await caughtUp()
     for (const group of groups.values()) beatTo(group, write({ type: 'heartbeat', ...heartbeat(group) }))
-  }, HEARTBEAT)
+  }
+  // Who can’t say that nothing was revoked says nothing: guards turn to another process, and then trust their memory no more.
+  const beat = setInterval(() => void beatAll().catch(() => {}), HEARTBEAT)
   beat.unref()
 
   return {
@@ -118,7 +129,7 @@ export function createFeed(options: FeedOptions): Feed {
           agent: `${req.headers['user-agent'] ?? ''}`.slice(0, 100),
           now: now(),
           newest: () => newest,
-          onAcknowledged: acknowledged.by,
+          ...{ caughtUp, onAcknowledged: acknowledged.by },
           onSeen: (sids) => options.onSeen(sids, group.resources),
           onClose: (gone) => group.guards.delete(gone),
         })
@@ -143,6 +154,11 @@ export function createFeed(options: FeedOptions): Feed {
     },
     confirm: (revocations, ms) => confirm(groups.values(), revocations, ms),
     guards: () => [...groups.values()].flatMap(statesOf),
+    counts: () => Object.fromEntries([...groups].map(([clientId, { guards }]) => [clientId, guards.size])),
+    concerns(clientId, revocations) {
+      const group = groups.get(clientId)
+      return group !== undefined && revocations.some((one) => concerns(group, one) && toRecord(one))
+    },
     get head() {
       return { seq: newest, tag }
     },

@@ -38,6 +38,7 @@ export type ConnectedGuard = {
  * Listens to a guard's acknowledgements and reports; whatever else it says ends the connection.
  * @param options.now the time in ms
  * @param options.newest the newest revocation that any guard can have
+ * @param options.caughtUp resolves once everything that was revoked by then was sent
  * @param options.onAcknowledged hears of each acknowledgement that is new
  * @param options.onSeen hears of each report
  */
@@ -49,6 +50,7 @@ export function openGuardSocket(
     agent: string
     now: number
     newest: () => number
+    caughtUp: () => Promise<void> | undefined
     onAcknowledged: (seq: number, guard: string) => void
     onSeen: (sids: string[]) => void
     onClose: (guard: ConnectedGuard) => void
@@ -74,6 +76,16 @@ export function openGuardSocket(
     guard.acknowledged = seq
     onAcknowledged(seq, guard.id)
     settle(guard, seq)
+  })
+  // A pong says: you have all that was revoked before you asked.
+  socket.on('ping', async (data) => {
+    if (++guard.messages > MAX_MESSAGES) return dropGuard(guard, 1008, 'that is no acknowledgement')
+    try {
+      await options.caughtUp()
+      socket.pong(data)
+    } catch {
+      // It asks again.
+    }
   })
   socket.on('error', () => socket.terminate())
   socket.on('close', () => {

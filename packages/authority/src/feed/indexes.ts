@@ -13,6 +13,8 @@ export type Indexes = {
   next(): Promise<number>
   /** The lists that are not over, oldest first. */
   lists(): number[]
+  /** Hears of the lists that other processes have begun. */
+  refresh(): Promise<void>
   /** Lists below this one are over. */
   readonly firstList: number
 }
@@ -45,8 +47,9 @@ export async function createIndexes(options: {
       at,
       until,
     })
-    newest = Math.floor(first / LIST_SIZE)
-    live.set(newest, Math.max(until, live.get(newest) ?? 0))
+    const list = Math.floor(first / LIST_SIZE)
+    newest = Math.max(newest, list)
+    live.set(list, Math.max(until, live.get(list) ?? 0))
     usableUntil = at + BLOCK_LIFE
     free = shuffled(Array.from({ length: BLOCK }, (_, offset) => first + offset))
   }
@@ -56,10 +59,16 @@ export async function createIndexes(options: {
     return [...live.keys()].sort((a, b) => a - b)
   }
 
-  for (const { list, until } of await store.read({ kind: 'status-lists', at: now() })) live.set(list, until)
+  async function refresh() {
+    for (const { list, until } of await store.read({ kind: 'status-lists', at: now() })) {
+      live.set(list, Math.max(until, live.get(list) ?? 0))
+      newest = Math.max(newest, list)
+    }
+  }
+  await refresh()
   await fill()
   return {
-    lists,
+    ...{ lists, refresh },
     get firstList() {
       return lists()[0] ?? newest
     },

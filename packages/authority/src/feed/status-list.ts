@@ -58,6 +58,14 @@ export function createStatusLists(options: {
       .setProtectedHeader({ alg: 'EdDSA', typ: 'statuslist+jwt', kid })
       .sign(key)
   }
+  let askedAt = -Infinity
+  /** Whether another process has begun it meanwhile. */
+  async function isNew(list: number): Promise<boolean> {
+    if (Math.abs(now() - askedAt) < COALESCE) return false
+    askedAt = now()
+    await indexes.refresh()
+    return indexes.lists().includes(list)
+  }
   return {
     aggregation() {
       const { seq, tag } = head()
@@ -67,7 +75,7 @@ export function createStatusLists(options: {
     async sign(list) {
       const live = indexes.lists()
       for (const old of signed.keys()) if (!live.includes(old)) signed.delete(old)
-      if (!live.includes(list)) return undefined
+      if (!live.includes(list) && !(await isNew(list))) return undefined
       const last = signed.get(list)
       const [at, place, { kid }] = [now(), head(), ring().signing]
       const { seq } = place

@@ -1,12 +1,22 @@
 import { TokenInvalid } from '@rescind/guard/claims'
 import { createVerifier, type Verifier } from '@rescind/guard/verify'
 
-/** Verifies access tokens of ours, by the keys as they are when one comes. */
-export function verifierOf(issuer: string, now: () => number, keys: () => Map<string, CryptoKey>): Verifier {
+/**
+ * Verifies access tokens of ours, by the keys as they are when one comes.
+ * @param now the time in ms
+ * @param caughtUp resolves once a key that another process has added by then is there
+ */
+export function verifierOf(
+  issuer: string,
+  now: () => number,
+  keys: () => Map<string, CryptoKey>,
+  caughtUp: () => Promise<void>,
+): Verifier {
   return createVerifier({
     issuer,
     now,
     keyFor: async ({ kid }) => {
+      if (!keys().has(kid)) await caughtUp()
       const key = keys().get(kid)
       if (!key) throw new TokenInvalid('foreign')
       return key

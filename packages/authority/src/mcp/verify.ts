@@ -17,6 +17,7 @@ export async function verifyRevocation(authority: Authority, input: { accessToke
   })
   if (answer.status === 200) return { revoked: false, message: 'The access token still works.' }
   const session = await authority.store.read({ kind: 'session', sid: claims.sid })
+  await authority.store.caughtUp()
   const marked = session?.tokens.some((token) => token.jti === claims.jti && token.revoked)
   if (authority.view.dead(claims) || session?.ended || marked) {
     return {

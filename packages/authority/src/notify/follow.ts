@@ -30,7 +30,13 @@ export async function createFollower(
   let stored = await store.read({ kind: 'notify-cursor' })
   let place = stored ?? (await head())
   let storedAt = authority.now()
-  if (stored === undefined) await move(place, NOTHING)
+  // Of several processes that start at once one is the first.
+  if (stored === undefined)
+    await move(place, NOTHING).catch(async (error: Error) => {
+      stored = await store.read({ kind: 'notify-cursor' })
+      if (stored === undefined) throw error
+      place = stored
+    })
 
   async function head() {
     return (await store.read({ kind: 'head' })).records

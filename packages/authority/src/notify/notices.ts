@@ -1,7 +1,7 @@
 import type { Authority, Notices } from '../authority.ts'
 import type { DueDelivery } from '../store/deliveries.ts'
 import { anyWantsLogouts } from './clients.ts'
-import { createFollower } from './follow.ts'
+import { createFollower, type Follower } from './follow.ts'
 import { createMailer } from './mail.ts'
 import { createOutbox } from './outbox.ts'
 import { sendLogout, sendWebhook } from './send.ts'
@@ -25,7 +25,9 @@ export async function startNotices(authority: Authority, metrics: Counters): Pro
   let wantsLogouts = await anyWantsLogouts(authority)
   let stopped = false
   const asleep = () => webhooks.length === 0 && !mail && !wantsLogouts
-  const follower = await createFollower(authority, { asleep, stopped: () => stopped })
+  const begin = () => createFollower(authority, { asleep, stopped: () => stopped })
+  // Also where another process follows: where it begins on the very first start is decided before anything happens.
+  let follower: Follower | undefined = await begin()
   const mailer = createMailer(config)
   const settled = ({ kind }: DueDelivery, result: string) => metrics.noticed(kind, result)
   const outbox = createOutbox(
@@ -40,7 +42,11 @@ export async function startNotices(authority: Authority, metrics: Counters): Pro
   async function look() {
     while (again && !stopped) {
       again = false
+      // What another one has done meanwhile is read anew.
+      if (!store.leads()) follower = undefined
+      if (!store.leads()) continue
       try {
+        follower ??= await begin()
         await follower.follow()
       } catch (error) {
         log.warn({ error: (error as Error).message }, 'the audit log could not be followed')
@@ -64,7 +70,11 @@ export async function startNotices(authority: Authority, metrics: Counters): Pro
       wake()
     }, TOGETHER)
   })
-  store.onOutsideChange(wake)
+  store.onOutsideChange(async (what) => {
+    if (what === 'clients' && !wantsLogouts)
+      wantsLogouts = await anyWantsLogouts(authority).catch(() => wantsLogouts)
+    wake()
+  })
   wake()
   return {
     expectLogouts(uri) {
@@ -78,7 +88,7 @@ export async function startNotices(authority: Authority, metrics: Counters): Pro
       await looking
       await outbox.stop()
       mailer.close()
-      await follower.rest().catch(() => {})
+      if (store.leads()) await follower?.rest().catch(() => {})
     },
   }
 }

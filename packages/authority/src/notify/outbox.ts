@@ -67,7 +67,7 @@ export function createOutbox(
     try {
       while (again && !stopping.signal.aborted) {
         again = false
-        await fill()
+        if (store.leads()) await fill()
       }
     } catch (error) {
       // The store is away; the timer comes back.

@@ -27,7 +27,9 @@ export async function introspectionEndpoint(authority: Authority, req: IncomingM
 
 async function accessToken(authority: Authority, token: string, client: AuthenticatedClient) {
   const claims = await authority.verifier.verify(token).catch(() => undefined)
-  if (!claims || claims.exp * 1000 <= authority.now() || authority.view.dead(claims)) return undefined
+  if (!claims || claims.exp * 1000 <= authority.now()) return undefined
+  await authority.store.caughtUp()
+  if (authority.view.dead(claims)) return undefined
   const resources = authority.config.resources.filter((one) => one.client_id === client.clientId)
   const itsOwn = claims.clientId === client.clientId
   if (!itsOwn && !resources.some((one) => claims.aud.includes(one.resource))) return undefined

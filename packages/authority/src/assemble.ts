@@ -1,0 +1,123 @@
+import { createRevocationView } from '@rescind/guard/view'
+import type { Logger } from 'pino'
+import type { Authority } from './authority.ts'
+import type { Config } from './config.ts'
+import { longestToken } from './domain/policy.ts'
+import { createEvents } from './events.ts'
+import { answerOthers } from './everywhere.ts'
+import { createFailures } from './failures.ts'
+import { createCutOffMarks } from './feed/cut-off-marks.ts'
+import { createFeed, type Feed } from './feed/feed.ts'
+import { createIndexes } from './feed/indexes.ts'
+import { createStatusLists } from './feed/status-list.ts'
+import { openKeyRing } from './keys/ring.ts'
+import type { Seal } from './keys/seal.ts'
+import { verifierOf } from './keys/verifier.ts'
+import { createLastSeen } from './last-seen.ts'
+import { createLimits, createSpending } from './limits.ts'
+import { createWatch } from './live/watch.ts'
+import type { Metrics } from './metrics.ts'
+import { createOrigins, loadOrigins } from './oauth/cors.ts'
+import { mountProvider } from './oauth/provider.ts'
+import { createProcesses } from './processes.ts'
+import { createListener } from './server.ts'
+import { shareFailures, shareLimits } from './shared-limits.ts'
+import type { Store } from './store/store.ts'
+
+/** What was registered elsewhere is read again at most this often, in ms. */
+const REST = 1_000
+
+/** Puts an authority together, which follows what other processes change of keys and clients. */
+export async function assemble(
+  config: Config,
+  store: Store,
+  seal: Seal,
+  now: () => number,
+  log: Logger,
+  metrics: Metrics,
+): Promise<Authority> {
+  let ring = await openKeyRing(store, seal, now())
+  let rotating: Promise<void> = Promise.resolve()
+  const caughtUp = async () => {
+    await store.caughtUp()
+    await rotating
+  }
+  const view = createRevocationView(config.issuer)
+  const indexes = await createIndexes({ store, ttl: longestToken(config.policy), now })
+  view.bits.retire(indexes.firstList)
+  const cutOffMarks = createCutOffMarks(store, view.bits, now)
+  const lists = { issuer: config.issuer, bits: view.bits, indexes, now, ring: () => ring }
+  const services = { config, store, seal, view, indexes, now, log, ring: () => ring }
+  const authority = Object.assign(services, {
+    verifier: verifierOf(config.issuer, now, () => ring.verification, caughtUp),
+    lateVerifier: verifierOf(config.issuer, now, () => ring.everSigned, caughtUp),
+    cutOffMarks,
+    statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.head) }),
+    ...{ watch: createWatch(now), origins: createOrigins(), failures: createFailures(now) },
+    provider: () => mounted,
+  }) as unknown as Authority
+  authority.lastSeen = createLastSeen({ store, now, log })
+  authority.feed = await openFeed(authority, metrics)
+  share(authority)
+  authority.events = createEvents(authority)
+  let mounted = mountProvider(authority)
+  authority.listener = createListener(authority)
+  async function rotate() {
+    try {
+      ring = await openKeyRing(store, seal, now())
+      authority.verifier.forget()
+      authority.lateVerifier.forget()
+      mounted = mountProvider(authority)
+      authority.feed.announceKeys()
+    } catch (error) {
+      log.error({ error: (error as Error).message }, 'keys could not be read again')
+    }
+  }
+  const reload = atRest(() => loadOrigins(authority))
+  store.onOutsideChange((what) => {
+    if (what === 'clients') return reload()
+    rotating = rotating.then(rotate)
+  })
+  return authority
+}
+
+async function openFeed(authority: Authority, metrics: Metrics): Promise<Feed> {
+  const { config, store, now, ring, indexes, watch, lastSeen } = authority
+  const { seq, tag } = await store.read({ kind: 'head' })
+  return createFeed({
+    ...{ store, head: { seq, tag }, now, resources: config.resources, trustProxy: config.trustProxy },
+    kids: () => ring().jwks.map(({ kid }) => kid),
+    firstList: () => indexes.firstList,
+    caughtUp: () => store.caughtUp(),
+    onAcknowledged(seconds, guard) {
+      metrics.acknowledged(seconds)
+      watch.acknowledged(seconds, guard)
+    },
+    onSeen: lastSeen.hear,
+  })
+}
+
+/** What is one for all processes: their guards, and what strangers may try. */
+function share(authority: Authority) {
+  const { store, config, now, failures } = authority
+  authority.processes = createProcesses(store, () => authority.feed.counts())
+  answerOthers(authority)
+  const spending = config.store === undefined ? undefined : createSpending()
+  authority.limits = createLimits(now, spending)
+  if (!spending) return
+  shareLimits(spending, authority.processes)
+  shareFailures(failures, authority.processes)
+}
+
+/** Does it soon, however often it is asked for. */
+function atRest(work: () => Promise<void>): () => void {
+  let waiting = false
+  return () => {
+    if (waiting) return
+    waiting = true
+    setTimeout(() => {
+      waiting = false
+      work().catch(() => {})
+    }, REST).unref()
+  }
+}
