@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { addAccount } from '../packages/authority/src/accounts.ts'
+import type { Authority } from '../packages/authority/src/authority.ts'
 import { type Config, readConfig } from '../packages/authority/src/config.ts'
 import type { Hooks } from '../packages/authority/src/hooks.ts'
 import { type RunningAuthority, startAuthority } from '../packages/authority/src/main.ts'
+import { startRoundRobin } from './round-robin.ts'
 
 export const PERSON = { email: 'ann@example.com', password: 'a password of Ann', name: 'Ann' }
 export const CALLBACK = 'https://app.example/callback'
@@ -52,12 +54,40 @@ export async function freePort(): Promise<number> {
 export type TestAuthority = RunningAuthority & {
   issuer: string
   config: Config
+  /** Those that run beside it on the same database. */
+  others: Authority[]
   /** Moves the authority's clock, in ms. */
   advance(ms: number): void
   /** Stops it and starts another on the same data and port. */
   restart(): Promise<void>
   /** Stops it and removes its data. */
   stop(): Promise<void>
+}
+
+type Started = RunningAuthority & { others: Authority[] }
+
+/** On PostgreSQL there are two, each with all of its own but the database, and every request goes to the next one. */
+async function startSome(config: Config, options: { now: () => number; hooks: Hooks }): Promise<Started> {
+  if (!process.env.TEST_POSTGRES || config.store === undefined)
+    return { ...(await startAuthority(config, options)), others: [] }
+  const started: RunningAuthority[] = []
+  // The operators’ port is one.
+  for (const own of [config, { ...config, metrics: undefined }])
+    started.push(await startAuthority({ ...own, port: 0 }, options))
+  const [first, second] = started as [RunningAuthority, RunningAuthority]
+  const balancer = await startRoundRobin(
+    config.port,
+    started.map(({ url }) => Number(new URL(url).port)),
+  )
+  return {
+    authority: first.authority,
+    others: [second.authority],
+    url: `http://127.0.0.1:${config.port}`,
+    async close() {
+      await Promise.all(started.map((one) => one.close()))
+      await balancer.stop()
+    },
+  }
 }
 
 /** An authority on a free port, with an account, clients and an API; its clock can be moved. */
@@ -86,11 +116,14 @@ export async function startTestAuthority(
   }
   let skew = 0
   const now = () => Date.now() + skew
-  let running = await startAuthority(config, { now, hooks })
+  let running = await startSome(config, { now, hooks })
   await addAccount(running.authority.store, PERSON, 'test', Date.now())
   return {
     get authority() {
       return running.authority
+    },
+    get others() {
+      return running.others
     },
     url: running.url,
     issuer: config.issuer,
@@ -100,7 +133,7 @@ export async function startTestAuthority(
     },
     async restart() {
       await running.close()
-      running = await startAuthority(config, { now, hooks })
+      running = await startSome(config, { now, hooks })
     },
     close: () => running.close(),
     async stop() {
