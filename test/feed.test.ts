@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { until } from '../packages/guard/test/peer.ts'
 import { type FeedClient, openFeed } from './feed-client.ts'
-import { API, API_GUARD, startTestAuthority, type TestAuthority } from './setup.ts'
+import { API, API_GUARD, startTestAuthority, type TestAuthority, tamper } from './setup.ts'
 import { post, refreshed, signIn, type Tokens } from './sign-in.ts'
 
 /* The feed as any guard in any language meets it: docs/feed.md over a plain WebSocket. */
@@ -196,9 +194,7 @@ describe('the feed', () => {
   it('tells a guard to start anew when the log does not reach back', async () => {
     for (const session of [await signIn(authority.issuer), await signIn(authority.issuer)])
       await revoke(session)
-    const db = new DatabaseSync(join(authority.config.data, 'rescind.db'))
-    db.exec('DELETE FROM revocations WHERE seq < (SELECT max(seq) FROM revocations)')
-    db.close()
+    await tamper(authority, 'DELETE FROM revocations WHERE seq < (SELECT max(seq) FROM revocations)')
     const { seq, tag } = authority.authority.feed.head
     for (const since of [1, seq - 1]) await (await connect(API_GUARD, { since, tag })).next('reload')
     const near = await connect(API_GUARD, { since: seq, tag })
@@ -211,10 +207,8 @@ describe('a guard that does not read', () => {
   it('is dropped, and the others wait for nothing', async () => {
     const authority = await startTestAuthority()
     const { feed } = authority.authority
-    const [slow, quick] = [
-      await openFeed(authority.issuer, API_GUARD),
-      await openFeed(authority.issuer, API_GUARD),
-    ]
+    const [url = ''] = authority.urls
+    const [slow, quick] = [await openFeed(url, API_GUARD), await openFeed(url, API_GUARD)]
     await Promise.all([slow.next('ready'), quick.next('ready')])
     slow.socket.pause()
     // Far more than what fits between the two of them: straight to the feed, because no store is that quick.

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { DatabaseSync } from 'node:sqlite'
 import { after, before, describe, it } from 'node:test'
 import { createBrowser } from '../tools/browser.ts'
 import {
@@ -12,7 +11,7 @@ import {
   type Signed,
   signInWith,
 } from './mcp-agent.ts'
-import { API, CALLBACK, PERSON, startTestAuthority, type TestAuthority } from './setup.ts'
+import { API, blockStore, CALLBACK, PERSON, startTestAuthority, type TestAuthority } from './setup.ts'
 import { lives, signIn } from './sign-in.ts'
 
 /* Signing in, refreshing and logging out through the tools: every turn that it can take. */
@@ -259,9 +258,7 @@ describe('the tools when things go wrong', () => {
     t.after(() => agent.close())
     const { accessToken, refreshToken } = await signInWith(agent)
     const pending = await allow(answerOf<Flow>(await agent.call('start_oauth_flow', {})))
-    const intruder = new DatabaseSync(`${authority.config.data}/rescind.db`)
-    t.after(() => intruder.close())
-    intruder.exec('BEGIN IMMEDIATE')
+    const unblock = await blockStore(authority)
     const pair = { accessToken, refreshToken }
     const blocked = await Promise.all([
       agent.call('revoke_oauth_tokens', pair),
@@ -271,7 +268,7 @@ describe('the tools when things go wrong', () => {
     ])
     for (const result of blocked) assert.equal(refusalOf(result).code, 'UNAVAILABLE')
     assert.equal(await lives(authority.issuer, accessToken), true)
-    intruder.exec('ROLLBACK')
+    await unblock()
     assert.equal(answerOf(await agent.call('handle_oauth_callback', pending)).success, true)
     assert.equal(answerOf(await agent.call('revoke_oauth_tokens', pair)).success, true)
     assert.equal(await lives(authority.issuer, accessToken), false)

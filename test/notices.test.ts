@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { Webhook } from 'standardwebhooks'
@@ -11,7 +10,7 @@ import type { Delivery } from '../packages/authority/src/store/deliveries.ts'
 import { until } from '../packages/guard/test/peer.ts'
 import { spawnAuthority } from './processes.ts'
 import { type Receiver, startReceiver } from './receiver.ts'
-import { freePort, PERSON, startTestAuthority, type TestAuthority } from './setup.ts'
+import { freePort, PERSON, startTestAuthority, type TestAuthority, tamper } from './setup.ts'
 import { lives, post, signIn, type Tokens } from './sign-in.ts'
 
 const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
@@ -268,9 +267,7 @@ describe('the place in the audit log', () => {
     await logOut(authority.issuer, await signIn(authority.issuer))
     authority.config.webhooks = [webhook(receiver.url)]
     // As in a data directory from before there were notices.
-    const db = new DatabaseSync(join(authority.config.data, 'rescind.db'))
-    db.exec("DELETE FROM counters WHERE name = 'notify-cursor'")
-    db.close()
+    await tamper(authority, "DELETE FROM counters WHERE name = 'notify-cursor'")
     await authority.restart()
     await signIn(authority.issuer)
     await until(() => receiver.received.length >= 2)

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command, Reply } from './guard-process.ts'
-import { API, API_GUARD, CLIENTS, freePort, PERSON } from './setup.ts'
+import { API, API_GUARD, CLIENTS, freePort, newDatabase, PERSON } from './setup.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 
 /* An authority and guards as processes of their own, and the wire between them. */
@@ -50,11 +50,13 @@ export async function spawnAuthority(settings: Record<string, unknown> = {}): Pr
     logLevel: 'error',
     clients: CLIENTS,
     resources: [resource],
+    ...(process.env.TEST_POSTGRES ? { store: await newDatabase(process.env.TEST_POSTGRES) } : {}),
     ...settings,
   }
+  const { RESCIND_STORE: _, ...env } = process.env
   writeFileSync(file, JSON.stringify(config))
   execFileSync(process.execPath, [CLI, 'accounts', 'add', PERSON.email, '--config', file], {
-    input: `${PERSON.password}\n`,
+    ...{ input: `${PERSON.password}\n`, env },
   })
   const direct = `http://localhost:${port}`
   let child: ChildProcess | undefined
@@ -66,7 +68,7 @@ export async function spawnAuthority(settings: Record<string, unknown> = {}): Pr
   }
   const start = async () => {
     child = spawn(process.execPath, [CLI, 'serve', '--config', file], {
-      stdio: ['ignore', 'ignore', 'inherit'],
+      ...{ env, stdio: ['ignore', 'ignore', 'inherit'] },
     })
     await comesUp(direct)
   }

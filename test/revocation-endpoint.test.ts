@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { startTestAuthority, type TestAuthority } from './setup.ts'
+import { blockStore, startTestAuthority, type TestAuthority } from './setup.ts'
 import { lives, refresh, refreshed, signIn, type Tokens } from './sign-in.ts'
 
 /* RFC 7009, one token at a time, with receipts. */
@@ -150,11 +150,9 @@ describe('POST /oauth/revoke where the deployment wants the cascade', () => {
 
 describe('when a revocation can’t be made durable', () => {
   it('503 with Retry-After at every door, nothing changes, and it works again by itself', async () => {
-    const { DatabaseSync } = await import('node:sqlite')
     const authority = await startTestAuthority()
     const tokens = await signIn(authority.issuer)
-    const intruder = new DatabaseSync(`${authority.config.data}/rescind.db`)
-    intruder.exec('BEGIN IMMEDIATE')
+    const unblock = await blockStore(authority)
     const pair = JSON.stringify({ accessToken: tokens.access_token, refreshToken: tokens.refresh_token })
     const json = { 'content-type': 'application/json' }
     const [v1, oauth] = await Promise.all([
@@ -172,8 +170,7 @@ describe('when a revocation can’t be made durable', () => {
     const refused = await refresh(authority.issuer, tokens.refresh_token)
     assert.equal(refused.status, 503)
     assert.equal(await lives(authority.issuer, tokens.access_token), true)
-    intruder.exec('ROLLBACK')
-    intruder.close()
+    await unblock()
     const again = await fetch(`${authority.issuer}/v1/revoke`, { method: 'POST', headers: json, body: pair })
     assert.equal(again.status, 200)
     assert.equal(await lives(authority.issuer, tokens.access_token), false)

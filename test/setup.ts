@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { Client } from 'pg'
 import { addAccount } from '../packages/authority/src/accounts.ts'
 import type { Authority } from '../packages/authority/src/authority.ts'
@@ -33,8 +34,34 @@ function client(client_id: string, rest: Record<string, unknown>) {
   return { client_id, redirect_uris: [CALLBACK], firstParty: false, ...rest } as Config['clients'][number]
 }
 
+/** Nothing can be written, as another process holds the lock that every writer needs. @returns how to let go */
+export async function blockStore({ config }: TestAuthority): Promise<() => Promise<void>> {
+  if (config.store === undefined) {
+    const intruder = new DatabaseSync(join(config.data, 'rescind.db'))
+    intruder.exec('BEGIN IMMEDIATE')
+    return async () => intruder.close()
+  }
+  const intruder = new Client({ connectionString: config.store })
+  await intruder.connect()
+  await intruder.query('BEGIN; SELECT FROM heads FOR UPDATE')
+  return () => intruder.end()
+}
+
+/** Changes the data behind the authority’s back. */
+export async function tamper({ config }: TestAuthority, sql: string): Promise<void> {
+  if (config.store === undefined) {
+    const db = new DatabaseSync(join(config.data, 'rescind.db'))
+    db.exec(sql)
+    return db.close()
+  }
+  const client = new Client({ connectionString: config.store })
+  await client.connect()
+  await client.query(sql)
+  await client.end()
+}
+
 /** An empty database on the server that the tests of PostgreSQL started. */
-async function newDatabase(server: string): Promise<string> {
+export async function newDatabase(server: string): Promise<string> {
   const name = `t${randomBytes(8).toString('hex')}`
   const client = new Client({ connectionString: server })
   await client.connect()
@@ -56,6 +83,8 @@ export type TestAuthority = RunningAuthority & {
   config: Config
   /** Those that run beside it on the same database. */
   others: Authority[]
+  /** The own address of each. */
+  urls: string[]
   /** Moves the authority's clock, in ms. */
   advance(ms: number): void
   /** Stops it and starts another on the same data and port. */
@@ -64,12 +93,12 @@ export type TestAuthority = RunningAuthority & {
   stop(): Promise<void>
 }
 
-type Started = RunningAuthority & { others: Authority[] }
+type Started = RunningAuthority & { others: Authority[]; urls: string[] }
 
 /** On PostgreSQL there are two, each with all of its own but the database, and every request goes to the next one. */
 async function startSome(config: Config, options: { now: () => number; hooks: Hooks }): Promise<Started> {
   if (!process.env.TEST_POSTGRES || config.store === undefined)
-    return { ...(await startAuthority(config, options)), others: [] }
+    return alone(await startAuthority(config, options))
   const started: RunningAuthority[] = []
   // The operators’ port is one.
   for (const own of [config, { ...config, metrics: undefined }])
@@ -82,12 +111,17 @@ async function startSome(config: Config, options: { now: () => number; hooks: Ho
   return {
     authority: first.authority,
     others: [second.authority],
+    urls: started.map(({ url }) => url),
     url: `http://127.0.0.1:${config.port}`,
     async close() {
       await Promise.all(started.map((one) => one.close()))
       await balancer.stop()
     },
   }
+}
+
+function alone(running: RunningAuthority): Started {
+  return { ...running, others: [], urls: [running.url] }
 }
 
 /** An authority on a free port, with an account, clients and an API; its clock can be moved. */
@@ -114,6 +148,8 @@ export async function startTestAuthority(
     ...(process.env.TEST_POSTGRES ? { store: await newDatabase(process.env.TEST_POSTGRES) } : {}),
     ...changes,
   }
+  // What a test runs on the command line works on the same data.
+  if (process.env.TEST_POSTGRES) process.env.RESCIND_STORE = config.store
   let skew = 0
   const now = () => Date.now() + skew
   let running = await startSome(config, { now, hooks })
@@ -124,6 +160,9 @@ export async function startTestAuthority(
     },
     get others() {
       return running.others
+    },
+    get urls() {
+      return running.urls
     },
     url: running.url,
     issuer: config.issuer,

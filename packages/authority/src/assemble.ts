@@ -24,9 +24,6 @@ import { createListener } from './server.ts'
 import { shareFailures, shareLimits } from './shared-limits.ts'
 import type { Store } from './store/store.ts'
 
-/** What was registered elsewhere is read again at most this often, in ms. */
-const REST = 1_000
-
 /** Puts an authority together, which follows what other processes change of keys and clients. */
 export async function assemble(
   config: Config,
@@ -73,10 +70,14 @@ export async function assemble(
       log.error({ error: (error as Error).message }, 'keys could not be read again')
     }
   }
-  const reload = atRest(() => loadOrigins(authority))
+  let registered: Promise<void> = Promise.resolve()
+  authority.clientsCaughtUp = async () => {
+    await store.caughtUp()
+    await registered
+  }
   store.onOutsideChange((what) => {
-    if (what === 'clients') return reload()
-    rotating = rotating.then(rotate)
+    if (what === 'keys') rotating = rotating.then(rotate)
+    else registered = registered.then(() => loadOrigins(authority)).catch(() => {})
   })
   return authority
 }
@@ -107,17 +108,4 @@ function share(authority: Authority) {
   if (!spending) return
   shareLimits(spending, authority.processes)
   shareFailures(failures, authority.processes)
-}
-
-/** Does it soon, however often it is asked for. */
-function atRest(work: () => Promise<void>): () => void {
-  let waiting = false
-  return () => {
-    if (waiting) return
-    waiting = true
-    setTimeout(() => {
-      waiting = false
-      work().catch(() => {})
-    }, REST).unref()
-  }
 }

@@ -94,6 +94,8 @@ export type Authority = {
   notices: Notices
   /** The web origins of registered clients. */
   origins: Origins
+  /** Resolves once the clients that other processes have registered by then are known here. */
+  clientsCaughtUp(): Promise<void>
   /** Serves a request: what the HTTP server calls, and what the tools go through. */
   listener: RequestListener
   /** The time in ms. */

@@ -66,11 +66,16 @@ export function createProcesses(store: Store, describe: () => unknown): Processe
     const whole = read.success ? join(read.data) : undefined
     if (!whole) return
     const body = parsed(whole.text)
-    if (whole.kind === 'hello') others.set(whole.from, { heardAt: performance.now(), hello: body })
+    if (whole.kind === 'hello') meet(whole.from, body)
     else if (whole.kind === 'bye') others.delete(whole.from)
     else if (whole.to === undefined) listeners.get(whole.kind)?.(body, whole)
     else take(questions.get(whole.to), whole.from, body)
   })
+  function meet(from: string, hello: unknown) {
+    const known = others.has(from)
+    others.set(from, { heardAt: performance.now(), hello })
+    if (!known) send('hello', describe())
+  }
   function take(question: Question | undefined, from: string, body: unknown) {
     if (!question?.open.delete(from)) return
     question.answers.push(body)
@@ -83,6 +88,7 @@ export function createProcesses(store: Store, describe: () => unknown): Processe
   }
   const hello = setInterval(() => send('hello', describe()), HELLO)
   hello.unref()
+  send('hello', describe())
 
   return {
     tell: (kind, body) => send(kind, body),

@@ -49,6 +49,8 @@ export function createListener(authority: Authority): RequestListener {
     const url = URL.parse(req.url ?? '/', issuer)
     if (!url || url.origin !== issuer)
       throw new RescindError('VALIDATION_ERROR', 'The request target is not valid.')
+    const { origin } = req.headers
+    if (origin !== undefined && origin !== issuer && !origins.has(origin)) await authority.clientsCaughtUp()
     if (cors(origins, req, res)) return
     if (url.pathname === '/mcp') refuseForeignOrigin(req, issuer, origins)
     const { pathname } = url

@@ -4,7 +4,7 @@ import type { Spending } from './limits.ts'
 import type { Processes } from './processes.ts'
 
 /** What was spent within this time is told together, in ms. */
-const TOGETHER = 100
+const TOGETHER = 2
 const AT_ONCE = 150
 const MOST = 3_000
 
@@ -13,7 +13,7 @@ const failed = z.object({ sub: z.string(), network: z.string(), at: z.number() }
 
 /**
  * Tells the other processes what was spent here, and takes in what was spent there: whoever goes from one to the next has the
- * same budget at all of them, but for the tenth of a second that it takes.
+ * same budget at all of them, but for the moment that it takes.
  */
 export function shareLimits(spending: Spending, processes: Processes): void {
   let pending = new Map<string, number>()

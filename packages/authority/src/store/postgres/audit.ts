@@ -41,7 +41,7 @@ export function auditQueries(pool: Pool) {
     limit: number,
   ) {
     const names = (Object.keys(TERMS) as (keyof AuditFilter)[]).filter((name) => filter[name] !== undefined)
-    const values: (string | number)[] = [above, below, limit]
+    const values: (string | number)[] = [Math.max(above, -LAST), Math.min(below, LAST), limit]
     const terms = names.map(
       (name) =>
         `${TERMS[name]} $${values.push(name === 'seq' ? `${filter[name]}` : (filter[name] as string))}`,

@@ -52,12 +52,13 @@ export function createEars(options: {
     })
     await made.query(`LISTEN ${CHANNEL}; LISTEN ${MESSAGES}`)
     client = made
-    await ping()
+    await Promise.all([ping(), flush()])
   }
   function lose(gone: Client) {
     if (client !== gone) return
     client = undefined
     leading = false
+    out = []
   }
   async function ping() {
     const on = client
@@ -94,8 +95,9 @@ export function createEars(options: {
     },
     leads: () => leading && performance.now() - shownAt < LEASE,
     say(message) {
-      if (out.length >= MAX_OUT || !client) return
-      if (out.push(message) === 1) queueMicrotask(() => void flush().catch(() => {}))
+      if (closed || out.length >= MAX_OUT) return
+      out.push(message)
+      queueMicrotask(() => void flush().catch(() => {}))
     },
     async close() {
       closed = true

@@ -29,13 +29,20 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
   const { url, policy, serving } = options
   const writer = createWriter(options)
   const pool = createReaders(url)
+  const announcer = createAnnouncer({ url, pool, serving })
+  let closing: Promise<void> | undefined
+  async function close() {
+    await writer.close()
+    await announcer.stop()
+    await pool.end()
+  }
   try {
     await writer.connected()
+    if (serving) await announcer.ears.open()
   } catch (error) {
-    await Promise.all([writer.close(), pool.end()])
+    await close()
     throw new StoreUnavailable((error as Error).message)
   }
-  const announcer = createAnnouncer({ url, pool, serving })
   const cutOffs = async () => {
     const { rows } = await pool.query('SELECT body FROM cut_offs ORDER BY seq')
     return createCutOffIndex(rows.map(({ body }) => JSON.parse(body)))
@@ -78,10 +85,6 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
     onRevocation: announcer.hear,
     onOutsideChange: announcer.hearChanges,
     onMessage: announcer.hearMessages,
-    async close() {
-      await writer.close()
-      await announcer.stop()
-      await pool.end()
-    },
+    close: () => (closing ??= close()),
   }
 }
