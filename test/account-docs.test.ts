@@ -87,15 +87,16 @@ describe('the docs about accounts and sessions', () => {
     const settings = { port, data: join(folder, 'data'), clients: CLIENTS, logLevel: 'silent' }
     writeFileSync(join(folder, 'rescind.json'), JSON.stringify(settings))
     writeFileSync(join(folder, 'server.ts'), `${blocks(read('accounts.md'), 'ts')[0]}`)
+    const { RESCIND_STORE: _, ...env } = process.env
     const child = spawn(process.execPath, ['server.ts'], {
-      cwd: folder,
+      ...{ cwd: folder, env },
       stdio: ['ignore', 'ignore', 'inherit'],
     })
     try {
       const url = `http://localhost:${port}/oauth/jwks`
       await until(async () => (await fetch(url).catch(() => undefined))?.status === 200)
     } finally {
-      const gone = new Promise((resolve) => child.once('exit', resolve))
+      const gone = child.exitCode !== null || new Promise((resolve) => child.once('exit', resolve))
       child.kill()
       await gone
       rmSync(folder, { recursive: true, force: true })

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { until } from '../packages/guard/test/peer.ts'
 import { type AuthorityProcess, type GuardProcess, spawnAuthority, spawnGuard } from './processes.ts'
+import { tamper } from './setup.ts'
 import { lives, post, signIn, type Tokens } from './sign-in.ts'
 
 /*
@@ -179,9 +178,7 @@ describe('a guard', () => {
     for (const session of sessions) assert.ok((await guard.hold(session.access_token)).ok)
     authority.proxy.cut(true)
     for (const session of sessions) await revoke(session)
-    const db = new DatabaseSync(join(authority.data, 'rescind.db'), { timeout: 5_000 })
-    db.exec('DELETE FROM revocations WHERE seq < (SELECT max(seq) FROM revocations)')
-    db.close()
+    await tamper(authority, 'DELETE FROM revocations WHERE seq < (SELECT max(seq) FROM revocations)')
     authority.proxy.mend()
     for (const session of sessions)
       await until(async () => (await codeOf(guard, session)) === 'AUTHENTICATION_FAILED')

@@ -16,7 +16,8 @@ export type AuthorityProcess = {
   /** How people and tests reach it, whatever the proxy does. */
   direct: string
   proxy: TcpProxy
-  data: string
+  /** What it keeps its data in. */
+  config: { data: string; store?: string }
   start(): Promise<void>
   kill(): Promise<void>
   stop(): Promise<void>
@@ -43,7 +44,7 @@ export async function spawnAuthority(settings: Record<string, unknown> = {}): Pr
     ...{ resource: API, name: 'Example API', scopes: { 'notes:read': 'Read your notes' } },
     ...{ client_id: API_GUARD.clientId, client_secret: API_GUARD.clientSecret },
   }
-  const config = {
+  const config: { data: string; store?: string } & Record<string, unknown> = {
     port,
     issuer,
     data,
@@ -74,7 +75,7 @@ export async function spawnAuthority(settings: Record<string, unknown> = {}): Pr
   }
   await start()
   return {
-    ...{ issuer, direct, proxy, data, start, kill },
+    ...{ issuer, direct, proxy, config, start, kill },
     async stop() {
       await kill()
       await proxy.stop()

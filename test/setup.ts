@@ -48,9 +48,12 @@ export async function blockStore({ config }: TestAuthority): Promise<() => Promi
 }
 
 /** Changes the data behind the authority’s back. */
-export async function tamper({ config }: TestAuthority, sql: string): Promise<void> {
+export async function tamper(
+  { config }: { config: { data: string; store?: string } },
+  sql: string,
+): Promise<void> {
   if (config.store === undefined) {
-    const db = new DatabaseSync(join(config.data, 'rescind.db'))
+    const db = new DatabaseSync(join(config.data, 'rescind.db'), { timeout: 5_000 })
     db.exec(sql)
     return db.close()
   }

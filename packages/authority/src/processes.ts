@@ -12,9 +12,9 @@ const HELLO = 1_000
 const THERE = 3_500
 /** On top of what an answer may take, for the way, in ms. */
 const WAY = 300
-/** A message of a database has at most 8,000 bytes. */
-const PART = 7_500
-const MOST_PARTS = 64
+/** A message of a database has at most 8,000 bytes; quotation marks in it take two. */
+const PART = 3_500
+const MOST_PARTS = 128
 const MOST_UNFINISHED = 1_000
 
 const envelope = z.object({
@@ -46,30 +46,16 @@ type Question = { answers: unknown[]; open: Set<string>; done: () => void }
 
 /** @param describe what this process says of itself, each second */
 export function createProcesses(store: Store, describe: () => unknown): Processes {
-  const own = newId()
   const others = new Map<string, { heardAt: number; hello: unknown }>()
   const listeners = new Map<string, (body: unknown, message: Envelope) => void>()
   const questions = new Map<string, Question>()
-  const join = createJoining()
-
-  function send(kind: string, body: unknown, to?: string, id = newId()) {
-    const text = asciiJson(body)
-    const parts = Math.max(1, Math.ceil(text.length / PART))
-    if (parts > MOST_PARTS) return
-    for (let part = 0; part < parts; part++) {
-      const piece = text.slice(part * PART, (part + 1) * PART)
-      store.tellOthers(JSON.stringify({ from: own, id, kind, to, part, parts, text: piece }))
-    }
-  }
-  store.onMessage((message) => {
-    const read = envelope.safeParse(parsed(message))
-    const whole = read.success ? join(read.data) : undefined
-    if (!whole) return
-    const body = parsed(whole.text)
-    if (whole.kind === 'hello') meet(whole.from, body)
-    else if (whole.kind === 'bye') others.delete(whole.from)
-    else if (whole.to === undefined) listeners.get(whole.kind)?.(body, whole)
-    else take(questions.get(whole.to), whole.from, body)
+  const send = createWire(store, (message) => {
+    const body = parsed(message.text)
+    const { kind, from, to } = message
+    if (kind === 'hello') meet(from, body)
+    else if (kind === 'bye') others.delete(from)
+    else if (to === undefined) listeners.get(kind)?.(body, message)
+    else take(questions.get(to), from, body)
   })
   function meet(from: string, hello: unknown) {
     const known = others.has(from)
@@ -120,6 +106,26 @@ export function createProcesses(store: Store, describe: () => unknown): Processe
       clearInterval(hello)
       send('bye', null)
     },
+  }
+}
+
+/** Sends messages, in parts where they are long, and hands on those of others. */
+function createWire(store: Store, hear: (message: Envelope) => void) {
+  const own = newId()
+  const join = createJoining()
+  store.onMessage((message) => {
+    const read = envelope.safeParse(parsed(message))
+    const whole = read.success ? join(read.data) : undefined
+    if (whole) hear(whole)
+  })
+  return (kind: string, body: unknown, to?: string, id = newId()) => {
+    const text = asciiJson(body)
+    const parts = Math.max(1, Math.ceil(text.length / PART))
+    if (parts > MOST_PARTS) return
+    for (let part = 0; part < parts; part++) {
+      const piece = text.slice(part * PART, (part + 1) * PART)
+      store.tellOthers(JSON.stringify({ from: own, id, kind, to, part, parts, text: piece }))
+    }
   }
 }
 

@@ -38,38 +38,24 @@ export function createEars(options: {
   let client: Client | undefined
   let opening: Promise<void> | undefined
   let closed = false
-  let leading = false
-  let shownAt = -Infinity
+  const lease = createLease(serving)
   let out: string[] = []
 
   async function begin() {
-    const own = { idle_session_timeout: TAKEN_BACK, synchronous_commit: 'off' }
-    const made = await connect(url, lose, own)
-    const { processID } = made as unknown as { processID: number }
-    made.on('notification', ({ channel, payload, processId }) => {
-      if (channel === CHANNEL) woken()
-      else if (processId !== processID && payload) heard(payload)
-    })
-    await made.query(`LISTEN ${CHANNEL}; LISTEN ${MESSAGES}`)
-    client = made
+    client = await listen(url, lose, woken, heard)
     await Promise.all([ping(), flush()])
   }
   function lose(gone: Client) {
     if (client !== gone) return
     client = undefined
-    leading = false
+    lease.lose()
     out = []
   }
   async function ping() {
     const on = client
     if (!on) return
-    const at = performance.now()
     try {
-      if (serving && !leading) {
-        const { rows } = await on.query('SELECT pg_try_advisory_lock($1) AS mine', [LEADER])
-        leading = client === on && rows[0].mine
-      } else await on.query('SELECT')
-      shownAt = at
+      await lease.show(on)
     } catch {
       lose(on)
       hangUp(on)
@@ -93,7 +79,7 @@ export function createEars(options: {
       })
       await opening
     },
-    leads: () => leading && performance.now() - shownAt < LEASE,
+    leads: lease.held,
     say(message) {
       if (closed || out.length >= MAX_OUT) return
       out.push(message)
@@ -105,7 +91,45 @@ export function createEars(options: {
       await opening?.catch(() => {})
       await flush().catch(() => {})
       await client?.end().catch(() => {})
-      leading = false
+      lease.lose()
     },
   }
+}
+
+/** The lock of who leads, and for how long we may believe that it is ours. */
+function createLease(serving: boolean) {
+  let holder: Client | undefined
+  let shownAt = -Infinity
+  return {
+    /** Shows that the connection lives, and takes the lock on it if it is free. @throws when it does not */
+    async show(on: Client) {
+      const at = performance.now()
+      if (serving && holder !== on) {
+        const { rows } = await on.query('SELECT pg_try_advisory_lock($1) AS mine', [LEADER])
+        if (rows[0].mine) holder = on
+      } else await on.query('SELECT')
+      shownAt = at
+    },
+    held: () => holder !== undefined && performance.now() - shownAt < LEASE,
+    lose() {
+      holder = undefined
+    },
+  }
+}
+
+async function listen(
+  url: string,
+  lost: (client: Client) => void,
+  woken: () => void,
+  heard: (message: string) => void,
+): Promise<Client> {
+  const own = { idle_session_timeout: TAKEN_BACK, synchronous_commit: 'off' }
+  const client = await connect(url, lost, own)
+  const { processID } = client as unknown as { processID: number }
+  client.on('notification', ({ channel, payload, processId }) => {
+    if (channel === CHANNEL) woken()
+    else if (processId !== processID && payload) heard(payload)
+  })
+  await client.query(`LISTEN ${CHANNEL}; LISTEN ${MESSAGES}`)
+  return client
 }
