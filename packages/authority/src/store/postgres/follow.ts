@@ -2,6 +2,7 @@ import type { Pool } from 'pg'
 import type { LoggedRevocation } from '../../domain/revocation.ts'
 import { createEars } from './ears.ts'
 import { readLog } from './queries.ts'
+import type { Rows } from './rows.ts'
 
 /** A notice may be lost, and so may the connection that brings them, in ms. */
 const POLL = 1_000
@@ -18,43 +19,21 @@ export type Announcer = ReturnType<typeof createAnnouncer>
  */
 export function createAnnouncer(options: { url: string; pool: Pool; serving: boolean }) {
   const { pool } = options
-  const listeners: ((revocation: LoggedRevocation) => void)[] = []
-  const changeListeners: ((what: Changed) => void)[] = []
   const messageListeners: ((message: string) => void)[] = []
-  const versions = new Map<Changed, number>()
-  let known = 0
+  const rows = async (sql: string, values: unknown[] = []) => (await pool.query(sql, values)).rows
+  const log = createReading(rows)
+  const versions = createVersions()
+  const turns = createTurns()
   let stopped = false
   let next: Promise<void> | undefined
-  const turns = createTurns()
-  const rows = async (sql: string, values: unknown[] = []) => (await pool.query(sql, values)).rows
 
-  function tell(revocation: LoggedRevocation) {
-    if (revocation.seq <= known) return
-    known = revocation.seq
-    for (const hear of listeners) hear(revocation)
-  }
-  /** Reads what lies between what was announced and `until`. */
-  async function readUpTo(until: number) {
-    while (known < until) {
-      const some = await readLog(rows, known, 0, Math.min(PAGE, until - known))
-      if (some.length === 0) break
-      for (const one of some) tell(one)
-    }
-    // What is not in the log any more was over before anybody asked for it.
-    known = Math.max(known, until)
-  }
-  function compare(what: Changed, version: number) {
-    const before = versions.get(what)
-    versions.set(what, version)
-    if (before !== undefined && before !== version) for (const hear of changeListeners) hear(what)
-  }
   async function look() {
     if (stopped) return
     const [head] = await rows(LOOK)
     if (head.standby) throw new Error('the database is a standby; name the primary')
-    if (listeners.length > 0) await readUpTo(head.seq)
-    compare('keys', head.keys)
-    compare('clients', head.clients)
+    await log.readUpTo(head.seq)
+    versions.compare('keys', head.keys)
+    versions.compare('clients', head.clients)
   }
   /** Looks; whoever asks before the next look has begun shares it. */
   function caughtUp(): Promise<void> {
@@ -80,31 +59,72 @@ export function createAnnouncer(options: { url: string; pool: Pool; serving: boo
   poll?.unref()
 
   return {
-    ears,
-    caughtUp,
-    /** Everything up to here was announced before we began. */
-    begin(seq: number) {
-      if (listeners.length === 0) known = seq
-    },
+    ...{ ears, caughtUp },
+    begin: log.begin,
     hear(listener: (revocation: LoggedRevocation) => void) {
-      listeners.push(listener)
+      log.hear(listener)
       wake()
     },
-    hearChanges: (listener: (what: Changed) => void) => void changeListeners.push(listener),
+    hearChanges: versions.hear,
     hearMessages: (listener: (message: string) => void) => void messageListeners.push(listener),
     /** What we committed ourselves: each is announced once, in the order of the log. */
-    announce: (revocations: readonly LoggedRevocation[]) =>
-      turns.take(async () => {
-        const first = revocations[0]
-        if (!first || listeners.length === 0) return
-        await readUpTo(first.seq - 1)
-        for (const one of revocations) tell(one)
-      }),
+    announce: (revocations: readonly LoggedRevocation[]) => turns.take(() => log.tellAll(revocations)),
     async stop() {
       stopped = true
       clearInterval(poll)
       await turns.over()
       await ears.close()
+    },
+  }
+}
+
+/** The log, each revocation told once and in order. */
+function createReading(rows: Rows) {
+  const listeners: ((revocation: LoggedRevocation) => void)[] = []
+  let known = 0
+
+  function tell(revocation: LoggedRevocation) {
+    if (revocation.seq <= known) return
+    known = revocation.seq
+    for (const hear of listeners) hear(revocation)
+  }
+  /** Reads what lies between what was told and `until`. */
+  async function readUpTo(until: number) {
+    if (listeners.length === 0) return
+    while (known < until) {
+      const some = await readLog(rows, known, 0, Math.min(PAGE, until - known))
+      if (some.length === 0) break
+      for (const one of some) tell(one)
+    }
+    // What is not in the log any more was over before anybody asked for it.
+    known = Math.max(known, until)
+  }
+  return {
+    readUpTo,
+    hear: (listener: (revocation: LoggedRevocation) => void) => void listeners.push(listener),
+    /** Everything up to here was told before we began. */
+    begin(seq: number) {
+      if (listeners.length === 0) known = seq
+    },
+    async tellAll(revocations: readonly LoggedRevocation[]) {
+      const first = revocations[0]
+      if (!first) return
+      await readUpTo(first.seq - 1)
+      for (const one of revocations) tell(one)
+    },
+  }
+}
+
+/** How often something has changed, and whether that is news. */
+function createVersions() {
+  const listeners: ((what: Changed) => void)[] = []
+  const versions = new Map<Changed, number>()
+  return {
+    hear: (listener: (what: Changed) => void) => void listeners.push(listener),
+    compare(what: Changed, version: number) {
+      const before = versions.get(what)
+      versions.set(what, version)
+      if (before !== undefined && before !== version) for (const hear of listeners) hear(what)
     },
   }
 }
