@@ -1,4 +1,5 @@
 import type { Authority } from '../authority.ts'
+import type { AuditRecord } from '../domain/audit.ts'
 import { noticesOf } from '../domain/notices.ts'
 import { type ClientFacts, clientFacts } from './clients.ts'
 import { type Plan, planDeliveries } from './plan.ts'
@@ -74,15 +75,7 @@ export async function createFollower(
         const records = await store.read({ kind: 'audit', filter: { after: place, limit: PAGE } })
         const last = records.at(-1)
         if (!last) return queued
-        const clients = new Map<string, ClientFacts | undefined>()
-        for (const clientId of new Set(records.map((record) => record.clientId ?? ''))) {
-          clients.set(clientId, await clientFacts(authority, clientId))
-        }
-        const caused = records.flatMap((record) => {
-          const client = clients.get(record.clientId ?? '')
-          return noticesOf(record, { client }).map((notice) => ({ notice, record, client }))
-        })
-        const plan = await planDeliveries(authority, caused)
+        const plan = await planFor(authority, records)
         if (plan.deliveries.length > 0) await move(last.n, plan)
         place = last.n
         await keepUp()
@@ -93,4 +86,17 @@ export async function createFollower(
       if (place !== stored) await move(place, NOTHING)
     },
   }
+}
+
+/** What the records cause. */
+async function planFor(authority: Authority, records: AuditRecord[]): Promise<Plan> {
+  const clients = new Map<string, ClientFacts | undefined>()
+  for (const clientId of new Set(records.map((record) => record.clientId ?? ''))) {
+    clients.set(clientId, await clientFacts(authority, clientId))
+  }
+  const caused = records.flatMap((record) => {
+    const client = clients.get(record.clientId ?? '')
+    return noticesOf(record, { client }).map((notice) => ({ notice, record, client }))
+  })
+  return planDeliveries(authority, caused)
 }
