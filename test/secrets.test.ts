@@ -73,6 +73,10 @@ describe('secrets', () => {
     const log = (await server.ended).printed
     const audit = (await rescind(['audit', 'show', '--config', config]).ended).printed
     assert.match(log, /the authority is up/)
+    assert.match(
+      log,
+      /"requestId":"[\w-]{12}","method":"POST","path":"\/oauth\/token","status":200,"ms":[\d.]+,"msg":"request"/,
+    )
     assert.match(audit, /"event":"revocation"/)
 
     const secrets = {

@@ -10,6 +10,7 @@ import { createCutOffMarks } from './feed/cut-off-marks.ts'
 import { createFeed, type Feed } from './feed/feed.ts'
 import { createIndexes } from './feed/indexes.ts'
 import { createStatusLists } from './feed/status-list.ts'
+import { createHealth } from './health.ts'
 import { openKeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
 import { verifierOf } from './keys/verifier.ts'
@@ -57,6 +58,7 @@ export async function assemble(
   authority.feed = await openFeed(authority, metrics)
   share(authority)
   authority.events = createEvents(authority)
+  authority.health = createHealth(store)
   let mounted = mountProvider(authority)
   authority.listener = createListener(authority)
   async function rotate() {

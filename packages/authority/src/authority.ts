@@ -10,6 +10,7 @@ import type { CutOffMarks } from './feed/cut-off-marks.ts'
 import type { Feed } from './feed/feed.ts'
 import type { Indexes } from './feed/indexes.ts'
 import type { StatusLists } from './feed/status-list.ts'
+import type { Health } from './health.ts'
 import type { Hooks } from './hooks.ts'
 import type { KeyRing } from './keys/ring.ts'
 import type { Seal } from './keys/seal.ts'
@@ -96,6 +97,8 @@ export type Authority = {
   origins: Origins
   /** Resolves once the clients that other processes have registered by then are known here. */
   clientsCaughtUp(): Promise<void>
+  /** Whether it can serve. */
+  health: Health
   /** Serves a request: what the HTTP server calls, and what the tools go through. */
   listener: RequestListener
   /** The time in ms. */

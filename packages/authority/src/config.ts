@@ -96,6 +96,8 @@ const schema = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
+  /** Between “not ready” and the end of accepting: so long load balancers may take to notice. */
+  shutdown: z.strictObject({ delaySeconds: z.number().min(0).max(300).default(0) }).prefault({}),
   /** Serves Prometheus metrics on a port of their own. */
   metrics: z
     .strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.number().int().min(0).max(65_535) })

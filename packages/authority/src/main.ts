@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { destination, pino } from 'pino'
 import { ADMIN_SCOPE, adminResource } from './administrators.ts'
 import { assemble } from './assemble.ts'
@@ -131,6 +132,9 @@ async function startOn(
     authority,
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
     async close() {
+      // Load balancers see it and send nothing more; what comes all the same is served.
+      authority.health.stop()
+      if (config.shutdown.delaySeconds > 0) await pause(config.shutdown.delaySeconds * 1000)
       clearInterval(sweeper)
       timeOuts.stop()
       retention.stop()
@@ -157,7 +161,7 @@ async function sweep({ view, indexes }: Authority) {
 /** All of them or none. */
 async function openPorts(authority: Authority, metrics: Metrics) {
   const { config } = authority
-  const operators = config.metrics && (await serveMetrics(metrics, config.metrics))
+  const operators = config.metrics && (await serveMetrics(metrics, authority.health, config.metrics))
   try {
     return { operators, server: await listen(authority) }
   } catch (error) {

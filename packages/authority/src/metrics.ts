@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { LoggedRevocation } from './domain/revocation.ts'
+import type { Health } from './health.ts'
 
 /** What an operator can watch. */
 export type Metrics = {
@@ -19,7 +20,7 @@ export function createMetrics(guards: () => number): Metrics {
   const registers = [registry]
   const revocations = new Counter({
     name: 'rescind_revocations_total',
-    help: 'Revocations that were committed, by what ended and why.',
+    help: 'Revocations that were committed by any process, by what ended and why: of several processes take the highest, not the sum.',
     labelNames: ['what', 'reason'],
     registers,
   })
@@ -51,12 +52,14 @@ export function createMetrics(guards: () => number): Metrics {
   }
 }
 
-/** Serves `/metrics` in the Prometheus text format on a port of its own, which is for operators. */
+/** Serves `/metrics` in the Prometheus text format, and how the process is, on a port of its own, which is for operators. */
 export async function serveMetrics(
   { registry }: Metrics,
+  health: Health,
   { host, port }: { host: string; port: number },
 ): Promise<{ close(): void }> {
   const server = createServer(async (req, res) => {
+    if (health.answer(req, res)) return
     if (req.method !== 'GET' || req.url?.split('?', 1)[0] !== '/metrics') return res.writeHead(404).end()
     res.writeHead(200, { 'content-type': registry.contentType, 'cache-control': 'no-store' })
     res.end(await registry.metrics())

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { Logger } from 'pino'
 import { emailEndpoint, passwordEndpoint } from './account-endpoints.ts'
 import { adminRoute } from './admin-endpoints.ts'
 import type { Authority, Origins } from './authority.ts'
@@ -37,7 +38,7 @@ type Route = { methods: string[]; serve: Endpoint }
 /** The request listener of an authority: one table of paths, and the protocol library behind it. */
 export function createListener(authority: Authority): RequestListener {
   const routes = createRoutes(authority)
-  const { origins } = authority
+  const { origins, health, log } = authority
   const { issuer, trustProxy } = authority.config
   const { host } = new URL(issuer)
 
@@ -75,13 +76,33 @@ export function createListener(authority: Authority): RequestListener {
   }
 
   return (req, res) => {
-    const id = randomBytes(9).toString('base64url')
+    if (health.answer(req, res)) return
+    const id = requestId(req, trustProxy)
     res.setHeader('x-request-id', id)
     res.setHeader('x-content-type-options', 'nosniff')
+    if (health.stopping) res.setHeader('connection', 'close')
+    if (log.isLevelEnabled('debug')) logRequest(log, req, res, id)
     serve(req, res)
       .catch((error: unknown) => fail(authority, req, res, error, id))
       .catch(() => res.destroy())
   }
+}
+
+/** What a proxy of ours calls the request; whatever else says so is not listened to. */
+function requestId({ headers }: IncomingMessage, trustProxy: boolean): string {
+  const given = headers['x-request-id']
+  const taken = trustProxy && typeof given === 'string' && /^[\w.:-]{8,64}$/.test(given)
+  return taken ? given : randomBytes(9).toString('base64url')
+}
+
+/** A line for each request, with nothing of what was sent: a query or a body holds codes and tokens. */
+function logRequest(log: Logger, req: IncomingMessage, res: ServerResponse, id: string) {
+  const began = performance.now()
+  const path = req.url?.split('?', 1)[0]
+  res.once('close', () => {
+    const ms = Math.round((performance.now() - began) * 10) / 10
+    log.debug({ requestId: id, method: req.method, path, status: res.statusCode, ms }, 'request')
+  })
 }
 
 function createRoutes(authority: Authority): Map<string, Route> {

@@ -29,12 +29,9 @@ export async function startNotices(authority: Authority, metrics: Counters): Pro
   // Also where another process follows: where it begins on the very first start is decided before anything happens.
   let follower: Follower | undefined = await begin()
   const mailer = createMailer(config)
+  const senders = { webhook: sendWebhook, backchannel_logout: sendLogout, mail: mailer.send }
   const settled = ({ kind }: DueDelivery, result: string) => metrics.noticed(kind, result)
-  const outbox = createOutbox(
-    authority,
-    { webhook: sendWebhook, backchannel_logout: sendLogout, mail: mailer.send },
-    settled,
-  )
+  const outbox = createOutbox(authority, senders, settled)
   let looking: Promise<void> | undefined
   let again = false
   let soon: NodeJS.Timeout | undefined
