@@ -90,10 +90,11 @@ describe('an authority that is stopped', () => {
     await authority.stop()
   })
 
-  it('fails no request that it has taken, under load', async () => {
+  it('answers no request with a failure under load, and loses nothing', async () => {
     const authority = await startTestAuthority({ shutdown: { delaySeconds: 0.3 } })
     const sessions = await Promise.all(Array.from({ length: 12 }, () => signIn(authority.issuer)))
     const outcomes = { served: 0, refused: 0 }
+    const last: string[] = []
     let stopping = false
     const wrong: unknown[] = []
     async function device(token: string) {
@@ -104,10 +105,11 @@ describe('an authority that is stopped', () => {
           else next = ((await answer.json()) as Tokens).refresh_token
           outcomes.served++
         } catch (error) {
-          // A connection that is refused was never taken.
-          const { code } = ((error as Error).cause ?? error) as { code?: string }
-          if (!stopping || code !== 'ECONNREFUSED') wrong.push(error)
+          // Nobody listens any more; what the system had taken for us by then it resets.
+          const { code = '' } = ((error as Error).cause ?? error) as { code?: string }
+          if (!stopping || !/^ECONN(REFUSED|RESET)$/.test(code)) wrong.push(error)
           outcomes.refused++
+          last.push(next)
           return
         }
       }
@@ -120,6 +122,8 @@ describe('an authority that is stopped', () => {
     assert.deepEqual(wrong, [])
     assert.equal(outcomes.refused, 12)
     assert.ok(outcomes.served > 24)
+    await authority.restart()
+    for (const token of last) assert.equal((await refresh(authority.issuer, token)).status, 200)
     await authority.stop()
   })
 })

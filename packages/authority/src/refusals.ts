@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Authority } from './authority.ts'
 import { type ErrorCode, RescindError } from './errors.ts'
+import { loggedPath } from './http/logged-path.ts'
 import { asRescindError, sendError, sendHtml, sendJson } from './http/respond.ts'
 import { OAuthError } from './oauth/client-auth.ts'
 import { errorPage } from './pages/error.ts'
@@ -53,10 +54,7 @@ export async function fail(
   const shown = asRescindError(error)
   if (shown.code === 'INTERNAL') {
     const { message, stack } = error as Error
-    authority.log.error(
-      { requestId: id, path: req.url?.split('?', 1)[0], error: message, stack },
-      'request failed',
-    )
+    authority.log.error({ requestId: id, path: loggedPath(req), error: message, stack }, 'request failed')
   }
   if (!wantsPage(req) || res.headersSent) {
     // OAuth clients read `error` as one of the RFC's words.

@@ -11,6 +11,7 @@ import { endedNotMeEndpoint, endedPageEndpoint, endedSignInEndpoint } from './en
 import { RescindError } from './errors.ts'
 import { LIST_TTL } from './feed/status-list.ts'
 import { declaredTooLong, tooLarge } from './http/body.ts'
+import { loggedPath } from './http/logged-path.ts'
 import { sendHtml, sendJson } from './http/respond.ts'
 import { forgotEndpoint, notMeEndpoint, resetEndpoint } from './mailed-links.ts'
 import { CODE_PATH } from './mcp/flow.ts'
@@ -98,7 +99,7 @@ function requestId({ headers }: IncomingMessage, trustProxy: boolean): string {
 /** A line for each request, with nothing of what was sent: a query or a body holds codes and tokens. */
 function logRequest(log: Logger, req: IncomingMessage, res: ServerResponse, id: string) {
   const began = performance.now()
-  const path = req.url?.split('?', 1)[0]
+  const path = loggedPath(req)
   res.once('close', () => {
     const ms = Math.round((performance.now() - began) * 10) / 10
     log.debug({ requestId: id, method: req.method, path, status: res.statusCode, ms }, 'request')

@@ -111,13 +111,9 @@ export function createFeed(options: FeedOptions): Feed {
     const who = { guard: guard.id, resources: group.resources }
     sendLive(guard, write({ type: 'ready', ...who, kids: kids(), ...heartbeat(group), prev }))
   }
-  async function beatAll() {
-    await caughtUp()
-    for (const group of groups.values()) beatTo(group, write({ type: 'heartbeat', ...heartbeat(group) }))
-  }
-  // Who can’t say that nothing was revoked says nothing: guards turn to another process, and then trust their memory no more.
-  const beat = setInterval(() => void beatAll().catch(() => {}), HEARTBEAT)
-  beat.unref()
+  const stopBeating = startBeating(groups, caughtUp, (group) =>
+    write({ type: 'heartbeat', ...heartbeat(group) }),
+  )
 
   return {
     connect(req, rawSocket, head, clientId, since) {
@@ -154,19 +150,42 @@ export function createFeed(options: FeedOptions): Feed {
     },
     confirm: (revocations, ms) => confirm(groups.values(), revocations, ms),
     guards: () => [...groups.values()].flatMap(statesOf),
-    counts: () => Object.fromEntries([...groups].map(([clientId, { guards }]) => [clientId, guards.size])),
-    concerns(clientId, revocations) {
-      const group = groups.get(clientId)
-      return group !== undefined && revocations.some((one) => concerns(group, one) && toRecord(one))
-    },
+    counts: () => countsOf(groups),
+    concerns: (clientId, revocations) => concernsAny(groups.get(clientId), revocations),
     get head() {
       return { seq: newest, tag }
     },
     close() {
-      clearInterval(beat)
+      stopBeating()
       closeAll(server)
     },
   }
+}
+
+/**
+ * Beats each second. Who can’t say that nothing was revoked says nothing: guards turn to another process, and then trust their
+ * memory no more.
+ */
+function startBeating(
+  groups: Map<string, Group>,
+  caughtUp: FeedOptions['caughtUp'],
+  frameFor: (group: Group) => Buffer,
+): () => void {
+  async function beatAll() {
+    await caughtUp()
+    for (const group of groups.values()) beatTo(group, frameFor(group))
+  }
+  const beat = setInterval(() => void beatAll().catch(() => {}), HEARTBEAT)
+  beat.unref()
+  return () => clearInterval(beat)
+}
+
+function countsOf(groups: Map<string, Group>): Record<string, number> {
+  return Object.fromEntries([...groups].map(([clientId, { guards }]) => [clientId, guards.size]))
+}
+
+function concernsAny(group: Group | undefined, revocations: LoggedRevocation[]): boolean {
+  return group !== undefined && revocations.some((one) => concerns(group, one) && toRecord(one))
 }
 
 function closeAll({ clients }: WebSocketServer) {
