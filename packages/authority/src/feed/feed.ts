@@ -155,10 +155,7 @@ export function createFeed(options: FeedOptions): Feed {
     get head() {
       return { seq: newest, tag }
     },
-    close() {
-      stopBeating()
-      closeAll(server)
-    },
+    close: () => closeAll(server, stopBeating),
   }
 }
 
@@ -188,7 +185,8 @@ function concernsAny(group: Group | undefined, revocations: LoggedRevocation[]):
   return group !== undefined && revocations.some((one) => concerns(group, one) && toRecord(one))
 }
 
-function closeAll({ clients }: WebSocketServer) {
+function closeAll({ clients }: WebSocketServer, stopBeating: () => void) {
+  stopBeating()
   for (const socket of clients) {
     socket.close(1012, 'the authority is restarting')
     setTimeout(() => socket.terminate(), 500).unref()
