@@ -4,7 +4,6 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { destination, pino } from 'pino'
 import { ADMIN_SCOPE, adminResource } from './administrators.ts'
 import { assemble } from './assemble.ts'
-import { startAuditRetention } from './audit-retention.ts'
 import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
 import type { LoggedRevocation, LogPosition } from './domain/revocation.ts'
@@ -20,6 +19,7 @@ import { loadOrigins } from './oauth/cors.ts'
 import { OWN_PAGES, PAGES_CLIENT } from './oauth/signed-in.ts'
 import { openData } from './open-data.ts'
 import type { Locate } from './places.ts'
+import { startRetention } from './retention.ts'
 import type { Store } from './store/store.ts'
 import { startTimeOuts } from './time-outs.ts'
 
@@ -112,7 +112,7 @@ async function startOn(
     for (const one of page) apply(authority, one, await placeBefore(store, one))
   }
   const timeOuts = startTimeOuts(authority)
-  const retention = startAuditRetention(authority)
+  const retention = startRetention(authority)
   await loadOrigins(authority)
   authority.notices = await startNotices(authority, {
     noticed(kind, result) {

@@ -46,6 +46,11 @@ function dispatch(tables: Tables, policy: Policy, transaction: Transaction): Out
       return timeOut(tables, policy, transaction)
     case 'prune-audit':
       return { pruned: pruneAudit(tables, transaction) }
+    case 'forget-old': {
+      const { log, sessions, limit } = transaction
+      const more = [tables.cutLog(log, limit), tables.forgetSessions(sessions, limit)]
+      return { more: more.includes(true) }
+    }
     case 'seen':
       see(tables, transaction)
       return { kind: 'written' }

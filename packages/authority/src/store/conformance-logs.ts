@@ -72,6 +72,51 @@ export function logConformance(
       assert.deepEqual(chain.end(), { first: 7, last: { n: 13, hash: audit.at(-1)?.hash } })
     })
 
+    it('log-with-a-hole: what is old goes from its beginning, and the newest stays', async () => {
+      const request = (sid: string) => ({
+        by: { kind: 'session' as const, sid },
+        ...{ reason: 'user_logout' as const, actor: 'test' },
+      })
+      // The third was committed by a machine whose clock is behind.
+      for (const [n, at] of [1, 3, 2, 5, 4].entries()) {
+        await openSession(`s${n}`)
+        await store.transact({ kind: 'revoke', request: request(`s${n}`), at: NOW + at })
+      }
+      const forget = (log: number, limit = 100) =>
+        store.transact({ kind: 'forget-old', log: NOW + log, sessions: 0, limit })
+      const log = async () =>
+        (await store.read({ kind: 'revocations', after: 0, limit: 100 })).map(({ seq }) => seq)
+      assert.equal((await forget(3)).more, false)
+      const has = await log()
+      assert.deepEqual(has, [1, 2, 3, 4, 5].slice(-has.length), 'a hole')
+      assert.ok(has.length >= 4)
+      assert.equal((await forget(100, 2)).more || (await log()).length === 5, true)
+      while ((await forget(100, 2)).more);
+      const left = await log()
+      assert.deepEqual(left, [1, 2, 3, 4, 5].slice(-left.length))
+      assert.equal((await store.read({ kind: 'head' })).seq, 5)
+      assert.ok(left.includes(5))
+    })
+
+    it('session-forgotten-too-soon: those that ended long ago go, the living and the younger stay', async () => {
+      for (const sid of ['old', 'young', 'live']) await openSession(sid)
+      await end('old')
+      await store.transact({
+        kind: 'revoke',
+        request: { by: { kind: 'session', sid: 'young' }, reason: 'user_logout', actor: 'test' },
+        at: NOW + 50,
+      })
+      const forget = { kind: 'forget-old' as const, log: 0, limit: 10 }
+      assert.equal((await store.transact({ ...forget, sessions: NOW + 50 })).more, false)
+      const left = await Promise.all(
+        ['old', 'young', 'live'].map((sid) => store.read({ kind: 'session', sid })),
+      )
+      assert.deepEqual(
+        left.map((session) => session?.sid),
+        [undefined, 'young', 'live'],
+      )
+    })
+
     it('page-that-loses-records: both ways, by every filter, each record comes once', async () => {
       const audit = Array.from({ length: 25 }, (_, i) => ({
         ...{ event: 'revocation' as const, actor: i % 2 ? 'account:a' : 'rescind', at: NOW + i, seq: i },

@@ -103,6 +103,11 @@ export type Transaction =
    * where it cut and that it did commit with it.
    */
   | { kind: 'prune-audit'; before: number; limit: number; at: number }
+  /**
+   * Forgets what the log has from before `log`, and sessions that ended before `sessions` (ms), some of them: at most `limit` in
+   * one transaction, or a whole table of them.
+   */
+  | { kind: 'forget-old'; log: number; sessions: number; limit: number }
   /** Ends sessions that are over by themselves at `at` (ms), at most `limit` of them. */
   | { kind: 'time-out'; at: number; limit: number }
   /** Which sessions the APIs of these resources have seen by `at` (ms); what is none of theirs is left alone. */
@@ -148,6 +153,7 @@ type Outcomes = DeliveryOutcomes & {
   'change-account': ChangeOutcome
   'time-out': TimeOutOutcome
   'prune-audit': { pruned: Anchor | undefined }
+  'forget-old': { more: boolean }
   'reserve-indexes': { first: number }
 }
 type Written = { kind: 'written' } | { kind: 'exists' } | { kind: 'missing' }

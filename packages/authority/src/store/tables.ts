@@ -28,6 +28,10 @@ export type Tables = {
 
   logRevocation(revocation: Revocation): LoggedRevocation
   appendAudit(event: AuditEvent): void
+  /** Cuts off what the log has from before `before` (ms), some of it; whether there is more. */
+  cutLog(before: number, limit: number): boolean
+  /** Forgets sessions that ended before `before` (ms); whether there are more. */
+  forgetSessions(before: number, limit: number): boolean
   cutAudit(before: number, upTo: number, limit: number, at: number): Anchor | undefined
 
   record(model: string, id: string): StoredRecord | undefined

@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
 import { prepared } from './connection.ts'
+import { makePartitions, PARTITION } from './partitions.ts'
 import type { Heads, Writes } from './writes.ts'
 
 /** On which processes are told that there is something to read. */
@@ -31,8 +32,19 @@ const HEADS = 'UPDATE heads SET seq = $1, tag = $2, audit_n = $3, audit_hash = $
 type Row = readonly unknown[]
 
 /** Writes what a group has changed: a statement for each table, however many transactions there were. */
-export async function flush(client: Client, writes: Writes, heads: Heads, before: Heads): Promise<void> {
+export async function flush(
+  client: Client,
+  writes: Writes,
+  heads: Heads,
+  before: Heads,
+  partition = PARTITION,
+): Promise<void> {
+  const partOf = (n: number) => Math.floor(n / partition)
   const { sessions, revocations, audit, records, counters, statements } = writes
+  if (partOf(heads.seq) > partOf(before.seq))
+    await makePartitions(client, 'revocations', before.seq, heads.seq, partition)
+  if (partOf(heads.audit.n) > partOf(before.audit.n))
+    await makePartitions(client, 'audit', before.audit.n, heads.audit.n, partition)
   const put = async (sql: string, rows: Row[]) => {
     if (rows.length === 0) return
     const columns = (rows[0] as Row).map((_, n) => rows.map((row) => row[n]))

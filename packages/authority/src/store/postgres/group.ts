@@ -35,17 +35,17 @@ export class CommitUnknown extends Error {
  * Carries out what has gathered, in one transaction with one sync. One group at a time of all processes: whoever has the row of
  * the heads is the only one who writes, so that the log has no gaps, the audit log is one chain, and every decision sees
  * what was decided before it.
- * @param forgetBefore records that expired before this, in s, are forgotten
+ * @param options.forgetBefore records that expired before this, in s, are forgotten
  * @throws CommitUnknown; any other error when nothing of it was written
  */
 export async function commitGroup(
   client: Client,
   transactions: readonly Transaction[],
   policy: Policy,
-  forgetBefore: number | undefined,
+  options: { forgetBefore: number | undefined; partition?: number },
 ): Promise<Group> {
   await client.query('BEGIN')
-  const { before, overlay } = await write(client, transactions, policy, forgetBefore)
+  const { before, overlay } = await write(client, transactions, policy, options)
   const { values, tables } = overlay
   const group = { values, logged: tables.logged }
   try {
@@ -61,13 +61,13 @@ async function write(
   client: Client,
   transactions: readonly Transaction[],
   policy: Policy,
-  forgetBefore: number | undefined,
+  { forgetBefore, partition }: { forgetBefore: number | undefined; partition?: number },
 ) {
   try {
     const before = await lockHeads(client)
     const overlay = await decide(client, transactions, policy, before)
     if (forgetBefore !== undefined) await client.query(FORGET, [forgetBefore, FORGET_AT_ONCE])
-    await flush(client, overlay.tables.writes, overlay.tables.heads, before)
+    await flush(client, overlay.tables.writes, overlay.tables.heads, before, partition)
     return { before, overlay }
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {})

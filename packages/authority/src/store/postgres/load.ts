@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
 import { prepared } from './connection.ts'
+import { type Log, oldestPartition } from './partitions.ts'
 import { SESSION, toAccount, toDevice } from './rows.ts'
 
 /*
@@ -76,6 +77,8 @@ const LOADERS: Record<string, Loader> = {
     ({ value }) => value,
   ),
   'oldest-audit': rowsOf('SELECT n, at, hash FROM audit ORDER BY n LIMIT $1'),
+  'oldest-partition': each((client, [log]) => oldestPartition(client, log as Log)),
+  'ended-sessions': rowsOf('SELECT sid FROM sessions WHERE ended_at < $1 ORDER BY ended_at LIMIT $2'),
   'waiting-deliveries': countOf("SELECT count(*) AS n FROM deliveries WHERE state = 'waiting'"),
   'waiting-in-lane': countOf("SELECT count(*) AS n FROM deliveries WHERE state = 'waiting' AND lane = $1"),
   'dead-deliveries': countOf("SELECT count(*) AS n FROM deliveries WHERE state = 'dead'"),

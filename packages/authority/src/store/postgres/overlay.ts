@@ -1,4 +1,4 @@
-import { type AuditEvent, link } from '../../domain/audit.ts'
+import { type Anchor, type AuditEvent, link } from '../../domain/audit.ts'
 import { type CutOff, endedBy } from '../../domain/cut-off.ts'
 import type { Policy } from '../../domain/policy.ts'
 import type { LoggedRevocation, Revocation } from '../../domain/revocation.ts'
@@ -10,6 +10,7 @@ import { Missing } from './load.ts'
 import { accountTables, keyTables } from './overlay-accounts.ts'
 import { deliveryTables } from './overlay-deliveries.ts'
 import { recordTables } from './overlay-records.ts'
+import type { FullPartition } from './partitions.ts'
 import { type SessionRow, toSession } from './rows.ts'
 import type { ChangedSession, Heads, Reading, Writes } from './writes.ts'
 
@@ -44,6 +45,12 @@ export function createOverlay(
       return base.get(key) as T
     },
   }
+  function cut({ n, hash }: Anchor, statement: string, at: number): Anchor {
+    const vouched = `INSERT INTO audit_anchor VALUES (1, $1, $2, $3)
+      ON CONFLICT (id) DO UPDATE SET n = excluded.n, hash = excluded.hash, at = excluded.at`
+    writes.statements.push([statement, []], [vouched, [n, hash, at]])
+    return { n, hash }
+  }
   return {
     writes,
     heads,
@@ -76,19 +83,33 @@ export function createOverlay(
       heads.audit = { n, hash }
     },
     cutAudit(before: number, upTo: number, limit: number, at: number) {
+      const whole = reading.need<FullPartition | undefined>('oldest-partition', 'audit')
+      if (whole && whole.at < before && whole.n <= upTo && whole.n > 0)
+        return cut(whole, `DROP TABLE ${whole.name}`, at)
+      if (whole?.n === 0) writes.statements.push([`DROP TABLE ${whole.name}`, []])
       const rows = reading.need<{ n: number; at: number; hash: string }[]>('oldest-audit', limit)
       const kept = rows.findIndex((row) => row.at >= before || row.n > upTo)
       const gone = rows.slice(0, kept < 0 ? rows.length : kept).at(-1)
-      if (!gone) return undefined
-      writes.statements.push(
-        ['DELETE FROM audit WHERE n <= $1', [gone.n]],
-        [
-          `INSERT INTO audit_anchor VALUES (1, $1, $2, $3)
-           ON CONFLICT (id) DO UPDATE SET n = excluded.n, hash = excluded.hash, at = excluded.at`,
-          [gone.n, gone.hash, at],
-        ],
-      )
-      return { n: gone.n, hash: gone.hash }
+      return gone && cut(gone, `DELETE FROM audit WHERE n <= ${gone.n}`, at)
+    },
+    ...oldTables(reading, heads),
+  }
+}
+
+/** What goes when it is old. */
+function oldTables({ need, writes }: Reading, heads: Heads) {
+  return {
+    cutLog(before: number): boolean {
+      const oldest = need<FullPartition | undefined>('oldest-partition', 'revocations')
+      if (!oldest || oldest.at >= before || oldest.n >= heads.seq) return false
+      writes.statements.push([`DROP TABLE ${oldest.name}`, []])
+      return true
+    },
+    forgetSessions(before: number, limit: number): boolean {
+      const sids = need<{ sid: string }[]>('ended-sessions', before, limit).map(({ sid }) => sid)
+      if (sids.length > 0)
+        writes.statements.push(['DELETE FROM sessions WHERE sid = ANY ($1::text[])', [sids]])
+      return sids.length === limit
     },
   }
 }

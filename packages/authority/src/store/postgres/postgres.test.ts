@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { Client } from 'pg'
 import { type Postgres, startPostgres } from '../../../../../test/postgres.ts'
 import { CHAIN_START } from '../../domain/audit.ts'
 import { checkChain } from '../../domain/audit-chain.ts'
@@ -115,6 +116,57 @@ describe('one database', () => {
       retire: [],
     })
     await until(() => heard.includes('keys'))
+    await Promise.all([one.close(), other.close()])
+  })
+
+  it('cuts its logs into tables, and drops those that are old whole', async () => {
+    const url = await server.newDatabase()
+    const openSmall = () => openPostgresStore({ url, policy: DEFAULT_POLICY, serving: true, partition: 10 })
+    const [one, other] = [await openSmall(), await openSmall()]
+    const tables = async () => {
+      const client = new Client({ connectionString: url })
+      await client.connect()
+      const { rows } = await client.query(
+        "SELECT relname FROM pg_class WHERE relname ~ '^(revocations|audit)_[0-9]+$'",
+      )
+      await client.end()
+      return rows.map(({ relname }) => relname as string).sort()
+    }
+    const sids = Array.from({ length: 36 }, (_, n) => `s${n}`)
+    await Promise.all(sids.map((sid) => one.transact(opening(sid))))
+    for (const [n, sid] of sids.entries())
+      await (n % 2 ? one : other).transact({ ...ending(sid), at: NOW + n })
+    assert.deepEqual(
+      (await tables()).filter((name) => name.startsWith('revocations')),
+      [0, 1, 2, 3, 4].map((k) => `revocations_${k}`),
+    )
+    const log = async () =>
+      (await other.read({ kind: 'revocations', after: 0, limit: 100 })).map(({ seq }) => seq)
+    assert.deepEqual(
+      await log(),
+      Array.from({ length: 36 }, (_, n) => n + 1),
+    )
+    const old = { kind: 'forget-old' as const, sessions: 0, limit: 100 }
+    // Of 10 to 19 the last is too young.
+    while ((await one.transact({ ...old, log: NOW + 18 })).more);
+    assert.equal((await log())[0], 10)
+    while ((await other.transact({ ...old, log: NOW + 10_000 })).more);
+    assert.deepEqual(await log(), [30, 31, 32, 33, 34, 35, 36])
+    // All of them in one commit: more than one table of the audit log.
+    const audit = Array.from({ length: 44 }, () => ({ event: 'revocation' as const, actor: 'test', at: NOW }))
+    await one.transact({ kind: 'write', records: [], audit, at: NOW })
+    const { records } = await one.read({ kind: 'head' })
+    const queue = { kind: 'queue-deliveries' as const, deliveries: [], records: [], at: NOW }
+    await one.transact({ ...queue, from: undefined, to: records })
+    const before = await tables()
+    while ((await other.transact({ kind: 'prune-audit', before: NOW + 99, limit: 3, at: NOW + 99 })).pruned);
+    const after = await tables()
+    assert.ok(after.length < before.length - 4, `${before} ${after}`)
+    const start = await one.read({ kind: 'audit-anchor' })
+    const chain = checkChain({ start })
+    const left = await one.read({ kind: 'audit', filter: { limit: 1_000 } })
+    for (const record of left) assert.equal(chain.take(record), undefined)
+    assert.ok(left.length > 0 && left.every(({ event }) => event === 'audit.pruned'))
     await Promise.all([one.close(), other.close()])
   })
 

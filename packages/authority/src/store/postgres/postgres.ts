@@ -19,6 +19,8 @@ export type PostgresOptions = {
   policy: Policy
   /** Whether it is an authority, of which there may be several; false for the command line beside it. */
   serving: boolean
+  /** How many records of a log make a table; for tests. */
+  partition?: number
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { makePartitions, PARTITION } from './partitions.ts'
 
 /*
  * Forward only: a released migration is never edited, the next one is appended. Bodies that are hashed are text, so that
@@ -35,8 +36,9 @@ const MIGRATIONS = [
   CREATE INDEX sessions_account ON sessions (sub, ended_seq);
   CREATE INDEX sessions_client ON sessions (client_id, pos);
   CREATE INDEX sessions_due ON sessions (due_at) WHERE due_at IS NOT NULL;
+  CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
 
-  CREATE TABLE revocations (seq bigint PRIMARY KEY, at bigint NOT NULL, body text NOT NULL);
+  CREATE TABLE revocations (seq bigint PRIMARY KEY, at bigint NOT NULL, body text NOT NULL) PARTITION BY RANGE (seq);
 
   CREATE TABLE audit (
     n bigint PRIMARY KEY,
@@ -46,7 +48,7 @@ const MIGRATIONS = [
     sid text,
     body text NOT NULL,
     hash text NOT NULL
-  );
+  ) PARTITION BY RANGE (n);
   CREATE INDEX audit_account ON audit (sub, n) WHERE sub IS NOT NULL;
   CREATE TABLE audit_anchor (id int PRIMARY KEY CHECK (id = 1), n bigint NOT NULL, hash text NOT NULL, at bigint NOT NULL);
   -- A body that is no JSON any more matches nothing.
@@ -137,9 +139,10 @@ const LOCK = 7_236_410
 
 /**
  * Brings the database to the newest schema, in one transaction; of several processes that start at once one does it.
+ * @param partition how many records of a log make a table
  * @throws when it was written by a newer Rescind than this one
  */
-export async function migrate(client: Client): Promise<void> {
+export async function migrate(client: Client, partition = PARTITION): Promise<void> {
   await client.query('BEGIN')
   try {
     await client.query('SELECT pg_advisory_xact_lock($1)', [LOCK])
@@ -151,6 +154,8 @@ export async function migrate(client: Client): Promise<void> {
         `this data was written by a newer Rescind (schema ${version}); upgrade Rescind to open it`,
       )
     for (const migration of MIGRATIONS.slice(version)) await client.query(migration)
+    if (version === 0)
+      for (const log of ['revocations', 'audit'] as const) await makePartitions(client, log, 0, 0, partition)
     if (version === 0) await client.query('INSERT INTO schema_version VALUES ($1)', [MIGRATIONS.length])
     else await client.query('UPDATE schema_version SET version = $1', [MIGRATIONS.length])
     await client.query('COMMIT')

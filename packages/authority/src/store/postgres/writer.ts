@@ -23,12 +23,15 @@ type Waiter = {
   reject(error: Error): void
 }
 
+type WriterOptions = { url: string; policy: Policy; serving: boolean; partition?: number }
+
 /**
  * One connection that writes, in groups: what comes while it is busy goes together.
  * @param options.serving whether an authority runs on it, and not a command beside one
+ * @param options.partition how many records of a log make a table
  */
-export function createWriter(options: { url: string; policy: Policy; serving: boolean }) {
-  const { policy } = options
+export function createWriter(options: WriterOptions) {
+  const { policy, partition } = options
   const link = createLink(options)
   const forgetBefore = createForgetting()
   const waiting: Waiter[] = []
@@ -41,7 +44,8 @@ export function createWriter(options: { url: string; policy: Policy; serving: bo
     try {
       on = await link.connected()
       const transactions = waiters.map(({ transaction }) => transaction)
-      answer(waiters, await commitGroup(on, transactions, policy, forgetBefore(transactions)))
+      const how = { forgetBefore: forgetBefore(transactions), partition }
+      answer(waiters, await commitGroup(on, transactions, policy, how))
     } catch (error) {
       const unknown = error instanceof CommitUnknown
       const lost = unknown || !on || link.hasLost(on) || isLost(error)
@@ -92,7 +96,7 @@ export function createWriter(options: { url: string; policy: Policy; serving: bo
 }
 
 /** The connection, made again when it is gone. */
-function createLink({ url, policy, serving }: { url: string; policy: Policy; serving: boolean }) {
+function createLink({ url, policy, serving, partition }: WriterOptions) {
   let client: Client | undefined
   let failedAt = -Infinity
   return {
@@ -106,7 +110,7 @@ function createLink({ url, policy, serving }: { url: string; policy: Policy; ser
           if (client === gone) client = undefined
         })
         await refuseUnlessDurable(made)
-        await migrate(made)
+        await migrate(made, partition)
         if (serving) await lookAtAllWhenPolicyChanged(made, policy)
         client = made
         return made

@@ -22,6 +22,8 @@ export function openLog(db: DatabaseSync) {
   const insertAudit = db.prepare(
     'INSERT INTO audit (n, at, event, sub, sid, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)',
   )
+  const oldestRevocations = db.prepare('SELECT seq, at FROM revocations ORDER BY seq LIMIT ?')
+  const cutRevocations = db.prepare('DELETE FROM revocations WHERE seq <= ?')
   const audit = openAudit(db)
   return {
     /** Whether another process has written since the last look. */
@@ -63,6 +65,14 @@ export function openLog(db: DatabaseSync) {
       const { n, hash, ...body } = link(heads.audit, event)
       insertAudit.run(n, body.at, body.event, body.sub ?? null, body.sid ?? null, JSON.stringify(body), hash)
       heads.audit = { n, hash }
+    },
+    cutLog(before: number, limit: number): boolean {
+      const rows = oldestRevocations.all(limit) as { seq: number; at: number }[]
+      // The newest one says where the log is.
+      const kept = rows.findIndex(({ seq, at }) => at >= before || seq === heads.seq)
+      const gone = rows[(kept < 0 ? rows.length : kept) - 1]
+      if (gone) cutRevocations.run(gone.seq)
+      return rows.length > 0 && kept < 0
     },
     ...audit,
   }

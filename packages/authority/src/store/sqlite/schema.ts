@@ -113,6 +113,7 @@ const MIGRATIONS = [
   ) STRICT;
   `,
   'CREATE INDEX accounts_review ON accounts (review_since) WHERE review_since IS NOT NULL;',
+  'CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;',
 ]
 
 /**

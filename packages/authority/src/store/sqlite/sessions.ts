@@ -106,10 +106,14 @@ function openDue(db: DatabaseSync, sessionsIn: (rows: unknown[]) => Session[]) {
   const due = db.prepare(`${COLUMNS} WHERE due_at <= ? ORDER BY due_at LIMIT ?`)
   const setDue = db.prepare('UPDATE sessions SET due_at = ? WHERE sid = ?')
   const seen = db.prepare('UPDATE sessions SET last_seen = max(ifnull(last_seen, 0), ?) WHERE sid = ?')
+  const forget = db.prepare(
+    'DELETE FROM sessions WHERE sid IN (SELECT sid FROM sessions WHERE ended_at < ? ORDER BY ended_at LIMIT ?)',
+  )
   return {
     /** Those whose time may be over: they are looked at again when `outlivesAt` says so. */
     sessionsDue: (at: number, limit: number) => sessionsIn(due.all(at, limit)),
     lookAgain: (sid: string, at: number | null) => void setDue.run(at, sid),
     seeSession: (sid: string, at: number) => void seen.run(at, sid),
+    forgetSessions: (before: number, limit: number) => Number(forget.run(before, limit).changes) === limit,
   }
 }
