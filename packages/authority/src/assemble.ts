@@ -78,6 +78,7 @@ export async function assemble(
     await registered
   }
   store.onOutsideChange((what) => {
+    if (what === 'set-back') return authority.health.fail('the database was set back; restart this process')
     if (what === 'keys') rotating = rotating.then(rotate)
     else registered = registered.then(() => loadOrigins(authority)).catch(() => {})
   })

@@ -12,6 +12,8 @@ export type Health = {
    * @returns whether the request was for one of the two
    */
   answer(req: IncomingMessage, res: ServerResponse): boolean
+  /** It can’t go on: whoever looks after it should start it anew. */
+  fail(why: string): void
   /** From now on it is not ready, and no connection is kept: it is about to stop. */
   stop(): void
   readonly stopping: boolean
@@ -20,6 +22,7 @@ export type Health = {
 /** Where it is asked how the process is. */
 export function createHealth(store: Store): Health {
   let stopping = false
+  let broken: string | undefined
   let asking: Promise<string | undefined> | undefined
 
   /** Why it can’t serve. However many ask, the store is asked one question at a time. */
@@ -29,8 +32,12 @@ export function createHealth(store: Store): Health {
     })
     return asking
   }
+  function alive(res: ServerResponse) {
+    if (broken === undefined) sendJson(res, 200, { status: 'ok' })
+    else sendJson(res, 503, { status: 'unavailable', code: 'UNAVAILABLE', why: broken })
+  }
   async function ready(res: ServerResponse) {
-    const why = stopping ? 'it is stopping' : await fault()
+    const why = broken ?? (stopping ? 'it is stopping' : await fault())
     if (why === undefined) return sendJson(res, 200, { status: 'ok' })
     sendJson(res, 503, { status: 'unavailable', code: 'UNAVAILABLE', why }, { 'retry-after': '1' })
   }
@@ -38,10 +45,13 @@ export function createHealth(store: Store): Health {
     answer(req, res) {
       const path = req.url?.split('?', 1)[0]
       if (!/^(GET|HEAD)$/.test(`${req.method}`)) return false
-      if (path === '/healthz') sendJson(res, 200, { status: 'ok' })
+      if (path === '/healthz') alive(res)
       else if (path === '/readyz') ready(res).catch(() => res.destroy())
       else return false
       return true
+    },
+    fail(why) {
+      broken = why
     },
     stop() {
       stopping = true

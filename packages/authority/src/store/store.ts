@@ -183,8 +183,11 @@ export type Store = {
   /** Says something to all other processes, at most 7,900 bytes; it may get lost. */
   tellOthers(message: string): void
   onMessage(listener: (message: string) => void): void
-  /** Hears that another process changed keys (or accounts, from the command line), or registered clients. */
-  onOutsideChange(listener: (what: 'keys' | 'clients') => void): void
+  /**
+   * Hears that another process changed keys (or accounts, from the command line), or registered clients; or that the log was set
+   * back, so that what is held in memory is no view of it any more.
+   */
+  onOutsideChange(listener: (what: 'keys' | 'clients' | 'set-back') => void): void
   close(): Promise<void>
 }
 

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg'
-import type { LoggedRevocation } from '../../domain/revocation.ts'
+import type { LoggedRevocation, LogPosition } from '../../domain/revocation.ts'
 import { createEars } from './ears.ts'
 import { readLog } from './queries.ts'
 import type { Rows } from './rows.ts'
@@ -7,9 +7,10 @@ import type { Rows } from './rows.ts'
 /** A notice may be lost, and so may the connection that brings them, in ms. */
 const POLL = 1_000
 const PAGE = 1_000
-const LOOK = 'SELECT seq, keys, clients, pg_is_in_recovery() AS standby FROM heads'
+const LOOK = 'SELECT seq, tag, keys, clients, pg_is_in_recovery() AS standby FROM heads'
 
-export type Changed = 'keys' | 'clients'
+/** `set-back`: the log is not the one that was followed; it has lost its end. */
+export type Changed = 'keys' | 'clients' | 'set-back'
 export type Announcer = ReturnType<typeof createAnnouncer>
 
 /**
@@ -32,6 +33,10 @@ export function createAnnouncer(options: { url: string; pool: Pool; serving: boo
     const [head] = await rows(LOOK)
     if (head.standby) throw new Error('the database is a standby; name the primary')
     await log.readUpTo(head.seq)
+    if (!log.isAt(head)) {
+      versions.tell('set-back')
+      throw new Error('the log in the database is not the one that was followed')
+    }
     versions.compare('keys', head.keys)
     versions.compare('clients', head.clients)
   }
@@ -82,10 +87,12 @@ export function createAnnouncer(options: { url: string; pool: Pool; serving: boo
 function createReading(rows: Rows) {
   const listeners: ((revocation: LoggedRevocation) => void)[] = []
   let known = 0
+  let knownTag: string | undefined
 
   function tell(revocation: LoggedRevocation) {
     if (revocation.seq <= known) return
     known = revocation.seq
+    knownTag = revocation.tag
     for (const hear of listeners) hear(revocation)
   }
   /** Reads what lies between what was told and `until`. */
@@ -97,14 +104,23 @@ function createReading(rows: Rows) {
       for (const one of some) tell(one)
     }
     // What is not in the log any more was over before anybody asked for it.
-    known = Math.max(known, until)
+    if (known >= until) return
+    known = until
+    knownTag = undefined
   }
   return {
     readUpTo,
     hear: (listener: (revocation: LoggedRevocation) => void) => void listeners.push(listener),
     /** Everything up to here was told before we began. */
-    begin(seq: number) {
-      if (listeners.length === 0) known = seq
+    begin({ seq, tag }: LogPosition) {
+      if (listeners.length > 0) return
+      known = seq
+      knownTag = tag
+    },
+    /** Whether the newest place of the log can be that of the one that was told. */
+    isAt({ seq, tag }: LogPosition) {
+      if (listeners.length === 0) return true
+      return seq > known || (seq === known && (knownTag === undefined || knownTag === tag))
     },
     async tellAll(revocations: readonly LoggedRevocation[]) {
       const first = revocations[0]
@@ -119,12 +135,16 @@ function createReading(rows: Rows) {
 function createVersions() {
   const listeners: ((what: Changed) => void)[] = []
   const versions = new Map<Changed, number>()
+  const tell = (what: Changed) => {
+    for (const hear of listeners) hear(what)
+  }
   return {
+    tell,
     hear: (listener: (what: Changed) => void) => void listeners.push(listener),
     compare(what: Changed, version: number) {
       const before = versions.get(what)
       versions.set(what, version)
-      if (before !== undefined && before !== version) for (const hear of listeners) hear(what)
+      if (before !== undefined && before !== version) tell(what)
     },
   }
 }

@@ -60,6 +60,28 @@ describe('one database', () => {
     for (const store of stores) await store.close()
   })
 
+  it('that was set back is not followed: whoever followed it says so, and nothing of it', async () => {
+    const url = await server.newDatabase()
+    const store = await open(url)
+    const heard: string[] = []
+    store.onRevocation(() => {})
+    store.onOutsideChange((what) => heard.push(what))
+    for (const sid of ['a', 'b', 'c']) await store.transact(opening(sid))
+    await store.transact(ending('a'))
+    await store.transact(ending('b'))
+    await store.caughtUp()
+    // As after a fail-over to a replica that had not got the last commit.
+    const client = new Client({ connectionString: url })
+    await client.connect()
+    await client.query('DELETE FROM revocations WHERE seq = 2; UPDATE heads SET seq = 1')
+    await assert.rejects(async () => store.caughtUp(), /not the one that was followed/)
+    await client.query("UPDATE heads SET seq = 2, tag = 'another'")
+    await assert.rejects(async () => store.caughtUp(), StoreUnavailable)
+    assert.ok(heard.includes('set-back'))
+    await client.end()
+    await store.close()
+  })
+
   it('has one process that leads, and another once that has gone', async () => {
     const [one, other] = await two()
     assert.deepEqual([one, other].map((store) => store.leads()).filter(Boolean).length <= 1, true)

@@ -75,7 +75,7 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
       reading++
       try {
         const answer = await ask(query)
-        if (query.kind === 'head') announcer.begin((answer as { seq: number }).seq)
+        if (query.kind === 'head') announcer.begin(answer as AnswerOf<{ kind: 'head' }>)
         return answer
       } finally {
         reading--
