@@ -1,6 +1,7 @@
 import type { Client } from 'pg'
 import { connect, hangUp } from './connection.ts'
 import { CHANNEL } from './flush.ts'
+import { createTurns } from './turns.ts'
 
 const MESSAGES = 'rescind_messages'
 /** How often the connection has to show that it lives, in ms. */
@@ -39,11 +40,13 @@ export function createEars(options: {
   let opening: Promise<void> | undefined
   let closed = false
   const lease = createLease(serving)
+  const turns = createTurns()
   let out: string[] = []
 
   async function begin() {
     client = await listen(url, lose, woken, heard)
-    await Promise.all([ping(), flush()])
+    await turns.take(ping)
+    await turns.take(flush)
   }
   function lose(gone: Client) {
     if (client !== gone) return
@@ -68,7 +71,7 @@ export function createEars(options: {
     out = []
     await on.query(`SELECT pg_notify('${MESSAGES}', m) FROM unnest($1::text[]) AS m`, [some])
   }
-  const timer = setInterval(ping, PING)
+  const timer = setInterval(() => void turns.take(ping), PING)
   timer.unref()
 
   return {
@@ -83,13 +86,13 @@ export function createEars(options: {
     say(message) {
       if (closed || out.length >= MAX_OUT) return
       out.push(message)
-      queueMicrotask(() => void flush().catch(() => {}))
+      if (out.length === 1) turns.take(flush).catch(() => {})
     },
     async close() {
       closed = true
       clearInterval(timer)
       await opening?.catch(() => {})
-      await flush().catch(() => {})
+      await turns.take(flush).catch(() => {})
       await client?.end().catch(() => {})
       lease.lose()
     },

@@ -3,6 +3,7 @@ import type { LoggedRevocation, LogPosition } from '../../domain/revocation.ts'
 import { createEars } from './ears.ts'
 import { readLog } from './queries.ts'
 import type { Rows } from './rows.ts'
+import { createTurns } from './turns.ts'
 
 /** A notice may be lost, and so may the connection that brings them, in ms. */
 const POLL = 1_000
@@ -146,18 +147,5 @@ function createVersions() {
       versions.set(what, version)
       if (before !== undefined && before !== version) tell(what)
     },
-  }
-}
-
-/** One after the other, so that nobody hears of revocations in another order. */
-function createTurns() {
-  let last: Promise<unknown> = Promise.resolve()
-  return {
-    take<T>(work: () => Promise<T>): Promise<T> {
-      const turn = last.then(work, work)
-      last = turn.catch(() => {})
-      return turn
-    },
-    over: () => last,
   }
 }
