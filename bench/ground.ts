@@ -22,6 +22,8 @@ import { percentile, ticks } from './measure.ts'
 export const RESOURCE = 'https://api.example'
 export const GUARD = { clientId: 'bench-api', clientSecret: randomBytes(24).toString('base64url') }
 
+/** Flags for the measured process: `RESCIND_BENCH_FLAGS=--cpu-prof npm run bench -- revoke` shows where its time goes. */
+const PROFILE = (process.env.RESCIND_BENCH_FLAGS ?? '').split(' ').filter(Boolean)
 const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
 /** Tokens have to outlive the benchmark; the longest that a configuration allows, in seconds. */
 const TOKEN_LIFE = 3600
@@ -48,6 +50,7 @@ export async function startGround(
   amounts: Amounts,
   say: (what: string) => void,
   more?: (parts: Parts) => Promise<void>,
+  options: { store?: string; pinned?: boolean } = {},
 ): Promise<Ground> {
   const folder = mkdtempSync(join(tmpdir(), 'rescind-bench-'))
   const remove = () => rmSync(folder, { recursive: true, force: true })
@@ -55,10 +58,13 @@ export async function startGround(
   const port = await freePort()
   const issuer = `http://127.0.0.1:${port}`
   const file = join(folder, 'rescind.json')
-  writeFileSync(file, JSON.stringify(configuration(port, issuer, join(folder, 'data'))))
+  writeFileSync(
+    file,
+    JSON.stringify({ ...configuration(port, issuer, join(folder, 'data')), store: options.store }),
+  )
   const filled = await fill(readConfig({ config: file }, {}), RESOURCE, amounts, say, more)
   say('starting the authority')
-  const { pid, stop } = await startAuthority(file, issuer)
+  const { pid, stop } = await startAuthority(file, issuer, options.pinned ?? false)
   return {
     ...filled,
     ...{ issuer, folder, pid, disk: describeDisk(folder) },
@@ -83,8 +89,10 @@ function configuration(port: number, issuer: string, data: string) {
   }
 }
 
-async function startAuthority(file: string, issuer: string) {
-  const child = spawn(process.execPath, [CLI, 'serve', '--config', file], {
+async function startAuthority(file: string, issuer: string, pinned: boolean) {
+  const node = [process.execPath, ...PROFILE, CLI, 'serve', '--config', file]
+  const [command = '', ...args] = pinned ? ['taskset', '-c', '0', ...node] : node
+  const child = spawn(command, args, {
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))

@@ -1,0 +1,84 @@
+// The load: a process of its own, so that what it costs is not the server’s.
+import { type HttpConnection, openConnection, requestBytes } from './http-connection.ts'
+import { ticks } from './measure.ts'
+import { serveCommands } from './worker.ts'
+
+export type Load = {
+  port: number
+  host: string
+  path: string
+  headers: string[]
+  connections: number
+  /** What is sent, each once or over and over; in a chain the first body of each connection, and `next` is put together from its answer. */
+  bodies: string[]
+  /** Stop after so long, in s; else when all were sent once. */
+  seconds?: number
+  /** In a chain the body has this before and after what the answer’s `refresh_token` is. */
+  chain?: { before: string; after: string }
+}
+
+export type Loaded = {
+  count: number
+  seconds: number
+  /** How many answers of each status. */
+  statuses: Record<string, number>
+  /** In ms. */
+  p50: number
+  p99: number
+  /** CPU of the load, in s. */
+  cpu: number
+  /** In a chain: what each connection has last. */
+  last: string[]
+  /** The first few bodies of answers. */
+  samples: string[]
+}
+
+const NEXT = /"refresh_token":"([^"]+)"/
+
+async function run(load: Load): Promise<Loaded> {
+  const { port, host, path, headers, connections, bodies, seconds, chain } = load
+  const open = await Promise.all(Array.from({ length: connections }, () => openConnection(port)))
+  const make = (body: string) => requestBytes('POST', path, host, headers, body)
+  const requests = chain ? [] : bodies.map(make)
+  const statuses: Record<string, number> = {}
+  const samples: string[] = []
+  const last: string[] = []
+  const times: number[] = []
+  let index = 0
+  const cpu = process.cpuUsage()
+  const began = ticks()
+  const end = seconds === undefined ? Number.POSITIVE_INFINITY : began + seconds * 1e9
+
+  async function drive(connection: HttpConnection, n: number) {
+    let token = bodies[n] as string
+    for (;;) {
+      if (seconds === undefined && index >= requests.length) return
+      const request = chain ? make(chain.before + token + chain.after) : requests[index++ % requests.length]
+      const start = ticks()
+      if (start > end) break
+      const { status, body } = await connection.send(request as Buffer)
+      times.push(ticks() - start)
+      statuses[status] = (statuses[status] ?? 0) + 1
+      if (samples.length < 3) samples.push(body)
+      if (chain) {
+        const [, next] = NEXT.exec(body) ?? []
+        if (next === undefined) break
+        token = next
+      }
+    }
+    last[n] = token
+  }
+  await Promise.all(open.map(drive))
+  const took = (ticks() - began) / 1e9
+  const { user, system } = process.cpuUsage(cpu)
+  for (const connection of open) connection.close()
+  const sorted = Float64Array.from(times).sort()
+  const at = (share: number) =>
+    (sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN) / 1e6
+  return {
+    ...{ count: times.length, seconds: took, statuses, samples, last },
+    ...{ p50: at(0.5), p99: at(0.99), cpu: (user + system) / 1e6 },
+  }
+}
+
+serveCommands({ run: (command: Load) => run(command) })
