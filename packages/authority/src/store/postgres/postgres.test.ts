@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { Client } from 'pg'
 import { type Postgres, startPostgres } from '../../../../../test/postgres.ts'
@@ -10,6 +11,7 @@ import { conformance } from '../conformance.ts'
 import { logConformance } from '../conformance-logs.ts'
 import { NOW, refreshOf, sessionNamed } from '../sessions-of-tests.ts'
 import { type Store, StoreUnavailable } from '../store.ts'
+import { connect as connectTo } from './connection.ts'
 import { openPostgresStore } from './postgres.ts'
 
 let server: Postgres
@@ -260,6 +262,65 @@ describe('one database', () => {
     assert.equal((await store.read({ kind: 'head' })).seq, 2)
     await store.close()
     await own.stop()
+  })
+
+  /** A wire that loses one commit: on its way there, or its answer on the way back. */
+  async function losingWire(url: string) {
+    const { port, pathname, username } = new URL(url)
+    const wire: { url: string; lose?: 'commit' | 'answer'; lost: number; stop(): void } = {
+      ...{ url: '', lost: 0, stop: () => server.close() },
+    }
+    const server = createServer((near) => {
+      const far = connect(Number(port), '127.0.0.1')
+      for (const end of [near, far]) end.on('error', () => {})
+      far.pipe(near)
+      near.on('close', () => far.destroy())
+      near.on('data', (bytes) => {
+        if (!bytes.includes('COMMIT') || !wire.lose) return void far.write(bytes)
+        far.unpipe(near)
+        if (wire.lose === 'answer') far.write(bytes)
+        wire.lose = undefined
+        wire.lost++
+        setTimeout(() => near.destroy(), 100)
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    wire.url = `postgres://${username}@127.0.0.1:${(server.address() as AddressInfo).port}${pathname}`
+    return wire
+  }
+
+  it('whose answer to a commit is lost is asked again: what is there is a success, what is not is none', async () => {
+    const wire = await losingWire(await server.newDatabase())
+    const store = await open(wire.url)
+    for (const sid of ['s', 't']) await store.transact(opening(sid))
+    wire.lose = 'answer'
+    const outcome = await store.transact(ending('s'))
+    assert.deepEqual([outcome.kind, wire.lost], ['revoked', 1])
+    assert.equal((await store.transact(ending('s'))).kind, 'already')
+    wire.lose = 'commit'
+    await assert.rejects(store.transact(ending('t')), StoreUnavailable)
+    assert.equal(wire.lost, 2)
+    assert.equal(
+      (await store.read({ kind: 'session', sid: 't' }))?.ended,
+      undefined,
+      'it said that nothing was done',
+    )
+    assert.equal((await store.transact(ending('t'))).kind, 'revoked')
+    assert.equal((await store.read({ kind: 'head' })).seq, 2)
+    await store.close()
+    wire.stop()
+  })
+
+  it('waits for no process that stands still with the lock in its hand', async () => {
+    const url = await server.newDatabase()
+    const store = await open(url)
+    await store.transact(opening('s'))
+    const paused = await connectTo(url, () => {})
+    await paused.query('BEGIN')
+    await paused.query('SELECT FROM heads FOR UPDATE')
+    assert.equal((await store.transact(ending('s'))).kind, 'revoked')
+    await assert.rejects(paused.query('COMMIT'))
+    await store.close()
   })
 
   it('that does not sync is refused', async () => {
