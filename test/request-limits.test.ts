@@ -53,11 +53,15 @@ describe('a flood from one address', () => {
     const pair = { accessToken: tokens.access_token, refreshToken: tokens.refresh_token }
     assert.equal((await post(`${authority.issuer}/v1/revoke`, pair)).status, 200)
     const headers = { 'x-forwarded-for': '192.0.2.9' }
-    await flood(() => form('/oauth/token', '192.0.2.9', junk))
     const ask = () =>
       callTool(authority.issuer, 'refresh_oauth_tokens', { refreshToken: pair.refreshToken }, headers)
-    const answers = await Promise.all(Array.from({ length: 40 }, ask))
-    const codes = new Set(answers.map(({ content }) => JSON.parse(content[0]?.text ?? '{}').code as string))
+    const codes = new Set<string>()
+    // On a slow machine the budget fills up meanwhile.
+    for (let round = 0; round < 20 && !codes.has('RATE_LIMITED'); round++) {
+      await flood(() => form('/oauth/token', '192.0.2.9', junk))
+      const answers = await Promise.all(Array.from({ length: 40 }, ask))
+      for (const { content } of answers) codes.add(JSON.parse(content[0]?.text ?? '{}').code)
+    }
     assert.ok(codes.delete('RATE_LIMITED'))
     codes.delete('TOKEN_REVOKED')
     assert.deepEqual([...codes], [])
