@@ -22,8 +22,8 @@ import { percentile, ticks } from './measure.ts'
 export const RESOURCE = 'https://api.example'
 export const GUARD = { clientId: 'bench-api', clientSecret: randomBytes(24).toString('base64url') }
 
-/** Flags for the measured process: `RESCIND_BENCH_FLAGS=--cpu-prof npm run bench -- revoke` shows where its time goes. */
-const PROFILE = (process.env.RESCIND_BENCH_FLAGS ?? '').split(' ').filter(Boolean)
+/** Flags for the measured process: `BENCH_FLAGS=--cpu-prof npm run bench -- revoke` shows where its time goes. */
+const PROFILE = (process.env.BENCH_FLAGS ?? '').split(' ').filter(Boolean)
 const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
 /** Tokens have to outlive the benchmark; the longest that a configuration allows, in seconds. */
 const TOKEN_LIFE = 3600

@@ -9,7 +9,7 @@ export type Load = {
   path: string
   headers: string[]
   connections: number
-  /** What is sent, each once or over and over; in a chain the first body of each connection, and `next` is put together from its answer. */
+  /** What is sent, each once or over and over; in a chain refresh tokens, each of which makes place for the one that is answered. */
   bodies: string[]
   /** Stop after so long, in s; else when all were sent once. */
   seconds?: number
@@ -27,7 +27,7 @@ export type Loaded = {
   p99: number
   /** CPU of the load, in s. */
   cpu: number
-  /** In a chain: what each connection has last. */
+  /** In a chain: the tokens as they are then. */
   last: string[]
   /** The first few bodies of answers. */
   samples: string[]
@@ -42,31 +42,30 @@ async function run(load: Load): Promise<Loaded> {
   const requests = chain ? [] : bodies.map(make)
   const statuses: Record<string, number> = {}
   const samples: string[] = []
-  const last: string[] = []
+  const tokens = [...bodies]
   const times: number[] = []
   let index = 0
   const cpu = process.cpuUsage()
   const began = ticks()
   const end = seconds === undefined ? Number.POSITIVE_INFINITY : began + seconds * 1e9
 
-  async function drive(connection: HttpConnection, n: number) {
-    let token = bodies[n] as string
+  async function drive(connection: HttpConnection) {
     for (;;) {
-      if (seconds === undefined && index >= requests.length) return
-      const request = chain ? make(chain.before + token + chain.after) : requests[index++ % requests.length]
+      if (seconds === undefined && index >= bodies.length) return
+      const n = index++ % bodies.length
+      const request = chain ? make(chain.before + tokens[n] + chain.after) : requests[n]
       const start = ticks()
-      if (start > end) break
+      if (start > end) return
       const { status, body } = await connection.send(request as Buffer)
       times.push(ticks() - start)
       statuses[status] = (statuses[status] ?? 0) + 1
       if (samples.length < 3) samples.push(body)
       if (chain) {
         const [, next] = NEXT.exec(body) ?? []
-        if (next === undefined) break
-        token = next
+        if (next === undefined) return
+        tokens[n] = next
       }
     }
-    last[n] = token
   }
   await Promise.all(open.map(drive))
   const took = (ticks() - began) / 1e9
@@ -76,7 +75,7 @@ async function run(load: Load): Promise<Loaded> {
   const at = (share: number) =>
     (sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN) / 1e6
   return {
-    ...{ count: times.length, seconds: took, statuses, samples, last },
+    ...{ count: times.length, seconds: took, statuses, samples, last: chain ? tokens : [] },
     ...{ p50: at(0.5), p99: at(0.99), cpu: (user + system) / 1e6 },
   }
 }
