@@ -9,7 +9,6 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -68,6 +67,19 @@ function rowsIn(data: string): number {
     .get() as { n: number }
   db.close()
   return n
+}
+
+/** Whether somebody has a transaction open that writes. */
+function isBeingWritten(data: string): boolean {
+  const db = new DatabaseSync(join(data, 'rescind.db'), { timeout: 0 })
+  try {
+    db.exec('BEGIN IMMEDIATE')
+    return false
+  } catch {
+    return true
+  } finally {
+    db.close()
+  }
 }
 
 async function query(url: string, sql: string) {
@@ -219,22 +231,24 @@ describe('rescind import', () => {
       stdio: ['ignore', 'ignore', 'inherit'],
     })
     const end = await open(pipe, 'w')
-    void end.write(readFileSync(whole, 'utf8').slice(0, -500)).catch(() => {})
-    await until(hasWritten)
     const gone = new Promise((resolve) => child.once('exit', resolve))
-    child.kill('SIGKILL')
-    await gone
-    await end.close()
+    try {
+      await end.write(readFileSync(whole, 'utf8').slice(0, -500))
+      await until(hasWritten)
+    } finally {
+      child.kill('SIGKILL')
+      await gone
+      await end.close()
+    }
   }
 
   it('that is killed in the middle leaves nothing, and can be done again', async () => {
     const [data, database] = [target(), await server.newDatabase()]
-    const wal = join(data, 'rescind.db-wal')
-    await killed(['--data', data], () => existsSync(wal) && statSync(wal).size > 0)
+    await killed(['--data', data], () => isBeingWritten(data))
     assert.equal(rowsIn(data), 0)
     await done(['import', whole, '--data', data])
     const to = ['--data', data, '--store', database]
-    const busy = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE 'INSERT INTO sessions%'`
+    const busy = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE 'INSERT INTO %'`
     await killed(to, async () => (await query(database, busy)).length > 0)
     await until(async () => (await query(database, busy)).length === 0)
     assert.deepEqual(await query(database, 'SELECT FROM keys'), [])

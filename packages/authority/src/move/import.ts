@@ -74,6 +74,6 @@ function refuse(error: Error & { detail?: string }, part?: Part): never {
   if (!part) throw new StoreUnavailable(`${why}. Nothing was imported.`)
   const { layout, through } = part
   throw new StoreUnavailable(
-    `it does not take the ${layout.table.name.replaceAll('_', ' ')} up to line ${through}: ${why}. Nothing was imported.`,
+    `it stopped at the ${layout.table.name.replaceAll('_', ' ')}, by line ${through}: ${why}. Nothing was imported.`,
   )
 }
