@@ -54,9 +54,7 @@ export function auditQueries(pool: Pool) {
     return (await pool.query(sql, values)).rows[0]?.n ?? undefined
   }
 
-  async function page({ filter, before, after: given, limit }: AuditPage) {
-    // Before the first of all is no number of the database’s.
-    const after = given === undefined ? undefined : Math.max(given, -LAST)
+  async function page({ filter, before, after, limit }: AuditPage) {
     const first = (await place('SELECT min(n) AS n FROM audit')) ?? 1
     const last = (await place('SELECT max(n) AS n FROM audit')) ?? 0
     // An account has an index; for all else one window at a time is looked through.
