@@ -8,7 +8,10 @@ import { decodeJwt } from 'jose'
 import { addAccount } from '../packages/authority/src/accounts.ts'
 import type { Config } from '../packages/authority/src/config.ts'
 import { type RunningAuthority, startAuthority } from '../packages/authority/src/main.ts'
+import { openData } from '../packages/authority/src/open-data.ts'
+import type { Store } from '../packages/authority/src/store/store.ts'
 import { createGuard, type Guard } from '../packages/guard/src/index.ts'
+import { LIST_SIZE } from '../packages/guard/src/status.ts'
 import { until } from '../packages/guard/test/peer.ts'
 import { type Browser, createBrowser } from '../tools/browser.ts'
 import { allow, type Flow } from './mcp-agent.ts'
@@ -147,25 +150,35 @@ describe('a store that is moved', () => {
 
   const at = ({ store, data }: Config) => ['--data', data, ...(store === undefined ? [] : ['--store', store])]
 
-  async function shown({ store }: RunningAuthority['authority']) {
+  async function shown(store: Store) {
     const sub = `${(await store.read({ kind: 'account', email: PERSON.email }))?.sub}`
     const { sessions } = await store.read({ kind: 'list-sessions', limit: 1_000 })
     const ids = await store.read({ kind: 'deliveries', state: 'waiting', limit: 1_000 })
     return {
       sessions,
       head: await store.read({ kind: 'head' }),
+      cursor: await store.read({ kind: 'notify-cursor' }),
       devices: await store.read({ kind: 'devices', sub }),
       waiting: ids.map(({ id }) => id),
     }
+  }
+
+  /** The next index among all tokens’. */
+  async function reserve(): Promise<number> {
+    const block = { size: 1, listSize: LIST_SIZE, at: now(), until: now() + 3_600_000 }
+    return (await running.authority.store.transact({ kind: 'reserve-indexes', ...block })).first
   }
 
   /** All of it, as whoever runs the authority does it. */
   async function move(to: Partial<Config>) {
     const file = join(folder, `${randomUUID()}.jsonl`)
     assert.match((await rescind(['export', '--file', file, ...at(config)])).stderr, /running.*Stop it first/)
-    await until(async () => (await shown(running.authority)).waiting.length > 0)
-    const before = await shown(running.authority)
+    await until(async () => (await shown(running.authority.store)).waiting.length > 0)
+    const last = await reserve()
     await running.close()
+    const { store } = await openData(config, { serving: false })
+    const before = await shown(store)
+    await store.close()
     const audit = await done(['audit', 'export', ...at(config)])
     assert.match(await done(['export', '--file', file, ...at(config)]), /^Exported 2 accounts, /)
     assert.equal(statSync(file).mode & 0o777, 0o600)
@@ -174,7 +187,8 @@ describe('a store that is moved', () => {
     assert.match(await done(['audit', 'verify', ...at(config)]), /is whole/)
     assert.equal(await done(['audit', 'export', ...at(config)]), audit, 'byte for byte')
     running = await startAuthority(config, { now })
-    assert.deepEqual(await shown(running.authority), before)
+    assert.deepEqual(await shown(running.authority.store), before)
+    assert.ok((await reserve()) > last, 'no index is given twice')
   }
 
   async function goesOn(had: InHand) {
@@ -223,7 +237,7 @@ describe('a store that is moved', () => {
 
   it('sends what had waited, once there is somebody to take it', async () => {
     receiver = await startReceiver(hookPort)
-    const ids = (await shown(running.authority)).waiting
+    const ids = (await shown(running.authority.store)).waiting
     skew += 10 * 60_000
     await until(() =>
       ids.every((id) => receiver?.received.some(({ headers }) => headers['webhook-id'] === id)),

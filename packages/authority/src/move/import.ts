@@ -44,6 +44,7 @@ export async function importStore(
       options.onRows?.(total)
     }
   } finally {
+    await parts.return({})
     await loader?.close()
   }
 }

@@ -25,32 +25,37 @@ export async function* readExport(
   let layouts: Map<string, Layout> | undefined
   let part: (Part & { size: number }) | undefined
   let n = 0
-  for (;;) {
-    const { value, done } = await lines.next().catch((error) => refuseFile(path, error))
-    if (done) {
-      if (part) yield part
-      checkEnd(value, counts, layouts !== undefined)
-      return counts
-    }
-    for (const text of value) {
-      n++
-      if (!layouts) {
-        const header = readHeader(text, schemas)
-        layouts = layoutsOf(header)
-        onHeader(header)
-        continue
+  try {
+    for (;;) {
+      const { value, done } = await lines.next().catch((error) => refuseFile(path, error))
+      if (done) {
+        if (part) yield part
+        checkEnd(value, counts, layouts !== undefined)
+        return counts
       }
-      const { layout, row } = readLine(text, n, layouts, part?.layout)
-      if (part && (part.layout !== layout || part.rows.length >= AT_ONCE || part.size >= MOST)) {
-        yield part
-        part = undefined
+      for (const text of value) {
+        n++
+        if (!layouts) {
+          const header = readHeader(text, schemas)
+          layouts = layoutsOf(header)
+          onHeader(header)
+          continue
+        }
+        const { layout, row } = readLine(text, n, layouts, part?.layout)
+        if (part && (part.layout !== layout || part.rows.length >= AT_ONCE || part.size >= MOST)) {
+          yield part
+          part = undefined
+        }
+        part ??= { layout, rows: [], through: n, size: 0 }
+        part.rows.push(row)
+        part.size += text.length
+        part.through = n
+        counts[layout.table.name] = (counts[layout.table.name] ?? 0) + 1
       }
-      part ??= { layout, rows: [], through: n, size: 0 }
-      part.rows.push(row)
-      part.size += text.length
-      part.through = n
-      counts[layout.table.name] = (counts[layout.table.name] ?? 0) + 1
     }
+  } finally {
+    // Whoever has seen enough leaves no open file behind.
+    await lines.return({ last: '', sha256: '' })
   }
 }
 

@@ -17,7 +17,7 @@ import { migrate, SCHEMA } from './schema.ts'
 /** Another process that migrates is waited for so long, in ms; an authority gives up sooner. */
 const PATIENCE = 10 * 60_000
 /** Memory for pages while much is written, in KiB. */
-const CACHE = 256 * 1024
+const CACHE = 64 * 1024
 
 /** Brings a database file to the newest schema; it is made when it is missing. */
 export function migrateFile(path: string): Migrated {
