@@ -6,9 +6,12 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, before, describe, it } from 'node:test'
 import { Client } from 'pg'
 import { type Postgres, startPostgres } from '../../../../test/postgres.ts'
+import { DEFAULT_POLICY } from '../domain/policy.ts'
 import { type Loader, type Row, type Snapshot, TABLES } from '../store/moving.ts'
 import { migrateDatabase, openDatabaseLoader, openDatabaseSnapshot } from '../store/postgres/move.ts'
+import { openPostgresStore } from '../store/postgres/postgres.ts'
 import { SCHEMA as POSTGRES } from '../store/postgres/schema.ts'
+import { NOW, sessionNamed } from '../store/sessions-of-tests.ts'
 import { migrateFile, openFileLoader, openFileSnapshot } from '../store/sqlite/move.ts'
 import { SCHEMA as SQLITE } from '../store/sqlite/schema.ts'
 import { exportStore } from './export.ts'
@@ -137,7 +140,7 @@ describe('a store that is moved', () => {
     const inDatabase = await query(
       database,
       `SELECT table_name || '.' || column_name AS name FROM information_schema.columns
-       WHERE table_schema = 'public' AND table_name NOT IN ('heads', 'schema_version') AND column_name <> 'pos'`,
+       WHERE table_schema = 'public' AND table_name !~ '^(heads|schema_version|.*_[0-9]+)$' AND column_name <> 'pos'`,
     )
     assert.deepEqual(inDatabase.map(({ name }) => name).sort(), [...known].sort())
   })
@@ -165,6 +168,49 @@ describe('a store that is moved', () => {
         snapshot.dialect,
       )
       assert.doesNotMatch(text, /"later"/)
+    }
+  })
+
+  it('whose logs begin late goes on where they end, and what is old still goes', async () => {
+    for (const pruned of [false, true]) {
+      const [path, url] = [newFile(), await server.newDatabase()]
+      migrateFile(path)
+      const some = 'WITH RECURSIVE w (k) AS (VALUES (35) UNION ALL SELECT k + 1 FROM w WHERE k < 58)'
+      const body = `'{"what":"token","seq":' || k || '}'`
+      change(path, `${some} INSERT INTO revocations SELECT k, ${NOW} + k, ${body} FROM w`)
+      const text = `INSERT INTO audit SELECT k, 0, 'revocation', NULL, NULL, '{}', 'hash of ' || k FROM w`
+      change(path, pruned ? "INSERT INTO audit_anchor VALUES (1, 58, 'hash of 58', 0)" : `${some} ${text}`)
+      await imported(await exported(openFileSnapshot(path)), () => openDatabaseLoader(url, 10))
+      const tables = async (log: string) => {
+        const sql = `SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^${log}_[0-9]+$' ORDER BY 1`
+        return (await query(url, sql)).map(({ relname }) => relname)
+      }
+      const kept = [3, 4, 5, 6]
+      assert.deepEqual(
+        await tables('revocations'),
+        kept.map((k) => `revocations_${k}`),
+      )
+      assert.deepEqual(
+        await tables('audit'),
+        (pruned ? [5, 6] : kept).map((k) => `audit_${k}`),
+      )
+      const store = await openPostgresStore({ url, policy: DEFAULT_POLICY, serving: true, partition: 10 })
+      for (let n = 0; n < 15; n++) {
+        await store.transact({ kind: 'write', records: [], open: sessionNamed(`s${n}`), audit: [], at: NOW })
+        const request = {
+          by: { kind: 'session' as const, sid: `s${n}` },
+          reason: 'user_logout' as const,
+          actor: 'test',
+        }
+        await store.transact({ kind: 'revoke', request, at: NOW + 100 })
+      }
+      const { seq, records } = await store.read({ kind: 'head' })
+      assert.deepEqual([seq, records], [73, 73])
+      const first = await store.read({ kind: 'audit', filter: { after: 58, limit: 1 } })
+      assert.equal(first[0]?.n, 59)
+      while ((await store.transact({ kind: 'forget-old', sessions: 0, limit: 100, log: NOW + 99 })).more);
+      assert.equal((await store.read({ kind: 'head' })).first, 50, 'the tables of 35 to 49 are gone')
+      await store.close()
     }
   })
 

@@ -16,6 +16,7 @@ import { tagOf } from '../tag.ts'
 import { connectPatiently, prepared, refuseUnlessDurable } from './connection.ts'
 import { LEADER } from './ears.ts'
 import { CHANNEL } from './flush.ts'
+import { dropPartitionsBefore, type Log, makePartitions, PARTITION } from './partitions.ts'
 import { migrate, SCHEMA } from './schema.ts'
 
 /** Whoever fills a store waits so long for others that have it, in ms. */
@@ -23,11 +24,11 @@ const PATIENCE = 5_000
 /** Memory to make an index in. */
 const INDEX_MEMORY = '256MB'
 
-async function open(url: string, own: Record<string, string | number> = {}) {
+async function open(url: string, own: Record<string, string | number> = {}, partition = PARTITION) {
   const client = await connectPatiently(url, own)
   try {
     await refuseUnlessDurable(client)
-    return { client, migrated: await migrate(client) }
+    return { client, migrated: await migrate(client, partition) }
   } catch (error) {
     await client.end().catch(() => {})
     throw error
@@ -85,11 +86,13 @@ async function* rowsIn(client: Client, table: Table): AsyncGenerator<Row[]> {
 
 /**
  * An empty store in a database; nobody else writes to it meanwhile.
+ * @param partition how many records of a log make a table
  * @throws NotEmpty
  */
-export async function openDatabaseLoader(url: string): Promise<Loader> {
+export async function openDatabaseLoader(url: string, partition = PARTITION): Promise<Loader> {
   const own = { lock_timeout: PATIENCE, maintenance_work_mem: INDEX_MEMORY }
-  const { client } = await open(url, own)
+  const { client } = await open(url, own, partition)
+  const firsts = new Map<Log, number>()
   let indexes: string[]
   try {
     await client.query('BEGIN')
@@ -104,12 +107,22 @@ export async function openDatabaseLoader(url: string): Promise<Loader> {
   }
   return {
     async put(table, columns, rows) {
+      if (isLog(table.name)) {
+        const numbers = rows.map((row) => row[columns.indexOf(table.order)] as number)
+        await makePartitions(client, table.name, numbers[0] ?? 0, numbers.at(-1) ?? 0, partition)
+        firsts.set(table.name, Math.min(firsts.get(table.name) ?? Infinity, numbers[0] ?? 0))
+      }
       const values = columns.map((_, n) => rows.map((row) => row[n]))
       await client.query(prepared(insertInto(table, columns), values))
     },
     async commit() {
       for (const sql of indexes) await client.query(sql)
-      await setHeads(client)
+      const heads = await setHeads(client)
+      for (const log of LOGS) {
+        // Where the next record goes, and nothing before the first: what is old is looked for from the front.
+        await makePartitions(client, log, heads[log], heads[log], partition)
+        await dropPartitionsBefore(client, log, firsts.get(log) ?? heads[log], partition)
+      }
       await client.query(`ANALYZE; NOTIFY ${CHANNEL}`)
       await client.query('COMMIT').catch((error) => {
         throw new CommitUnsure(error.message)
@@ -118,6 +131,9 @@ export async function openDatabaseLoader(url: string): Promise<Loader> {
     close: () => client.end().catch(() => {}),
   }
 }
+
+const LOGS: readonly Log[] = ['revocations', 'audit']
+const isLog = (name: string): name is Log => (LOGS as readonly string[]).includes(name)
 
 const TYPES: Record<Kind, string> = { text: 'text', int: 'bigint', flag: 'boolean', bytes: 'bytea' }
 
@@ -137,11 +153,12 @@ async function dropIndexes(client: Client): Promise<string[]> {
     [TABLES.map(({ name }) => name)],
   )
   for (const { name } of rows) await client.query(`DROP INDEX ${name}`)
-  return rows.map(({ sql }) => sql)
+  // On the tables of a log too.
+  return rows.map(({ sql }) => sql.replace(' ON ONLY ', ' ON '))
 }
 
 /** Where the log and the chain are, which the embedded store finds in their last rows. */
-async function setHeads(client: Client): Promise<void> {
+async function setHeads(client: Client): Promise<Record<Log, number>> {
   const newest = await client.query('SELECT seq, body FROM revocations ORDER BY seq DESC LIMIT 1')
   const audit = await client.query('SELECT n, hash FROM audit ORDER BY n DESC LIMIT 1')
   const anchor = await client.query('SELECT n, hash FROM audit_anchor')
@@ -151,4 +168,5 @@ async function setHeads(client: Client): Promise<void> {
     `UPDATE heads SET seq = $1, tag = $2, audit_n = $3, audit_hash = $4, keys = keys + 1, clients = clients + 1`,
     [seq, body === undefined ? '' : tagOf(body), n, hash],
   )
+  return { revocations: seq, audit: n }
 }
