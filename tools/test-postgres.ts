@@ -12,6 +12,8 @@ const OF_SQLITE = [
   'crash',
   'demo',
   'mcp-stdio',
+  'move',
+  'move-faults',
   'package',
   'revoke-command',
   'secrets',

@@ -11,6 +11,7 @@ import { showGuards } from './guards-command.ts'
 import { isKeyCommand, type KeyCommand, keyCommand } from './keys/command.ts'
 import { startAuthority } from './main.ts'
 import { serveTools } from './mcp/stdio.ts'
+import { isMoveCommand, moveCommand } from './move/command.ts'
 import { replayDeliveries, showDeliveries } from './notify/command.ts'
 import { openData } from './open-data.ts'
 import { readPassword } from './password-prompt.ts'
@@ -51,15 +52,20 @@ const USAGE = `Usage: rescind COMMAND [options]
   sessions [--sub S] [--client C] [--limit N] [--json]
                                    list sessions, the newest first
   guards [--json]                  list the guards of a running authority, and how far behind they are
+  migrate                          bring the store to the newest schema: at once, however long that takes
+  export [--file F] [--while-running]
+                                   write the whole store, to move it; guard it as the database. Stop the authority first
+  import FILE                      fill an empty store with it; the master key has to be there
   mcp [--url URL]                  serve the MCP tools over stdio, for the authority at URL
                                    (RESCIND_URL; RESCIND_ACCESS_TOKEN is what whoami is asked with)
 
-Options for all but mcp: --config FILE --data DIR; for serve also --port N --host H --issuer URL.
+Options for all but mcp: --config FILE --data DIR --store URL; for serve also --port N --host H --issuer URL.
 Exit codes: 0 done, 1 it failed, 2 the command or the configuration is wrong.`
 
 const OPTIONS = {
   config: { type: 'string' },
   data: { type: 'string' },
+  store: { type: 'string' },
   port: { type: 'string' },
   host: { type: 'string' },
   issuer: { type: 'string' },
@@ -84,11 +90,12 @@ const OPTIONS = {
   'dry-run': { type: 'boolean' },
   json: { type: 'boolean' },
   'all-dead': { type: 'boolean' },
+  'while-running': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const
 
-type Flag = 'help' | 'version' | 'json' | 'yes' | 'dry-run' | 'all-dead'
+type Flag = 'help' | 'version' | 'json' | 'yes' | 'dry-run' | 'all-dead' | 'while-running'
 type Options = { [name in keyof typeof OPTIONS]?: name extends Flag ? boolean : string }
 
 async function run(args: string[]): Promise<void> {
@@ -99,6 +106,8 @@ async function run(args: string[]): Promise<void> {
   if (command === 'accounts' && isAccountCommand(action)) return account(values, action, operand)
   if (command === 'audit' && isAuditCommand(action)) return audit(values, action)
   if (command === 'keys' && isKeyCommand(action)) return keys(values, action, operand)
+  if (isMoveCommand(command))
+    return moveCommand(command, configFrom(values), { ...values, operand: action }, print)
   if (command === 'revoke')
     return withHere(values, (here) => revokeCommand(here, [action, operand], values, print))
   switch (`${command} ${action}`.trim()) {
@@ -194,8 +203,8 @@ function withIds(args: string[]): string[] {
   return ids.length > 0 ? [...rest, '--', ...ids] : rest
 }
 
-function configFrom({ config, data, port, host, issuer }: Options) {
-  return readConfig({ config, data, port, host, issuer }, withoutOwn(process.env))
+function configFrom({ config, data, store, port, host, issuer }: Options) {
+  return readConfig({ config, data, store, port, host, issuer }, withoutOwn(process.env))
 }
 
 /** Two variables are the stdio server's, not settings of an authority. */

@@ -19,22 +19,35 @@ export async function openData(config: Config, options: { serving: boolean; exis
     const seal = openSeal(config)
     return { seal, store: await openPostgresStore({ url, policy, serving: options.serving }) }
   }
-  const path = join(config.data, 'rescind.db')
-  if (options.existing && !existsSync(path)) {
-    throw new RescindError(
-      'NOT_FOUND',
-      `There is no data in ${absolute(config.data)}. Name where it is with --data or --config.`,
-    )
-  }
+  const path = dataFile(config)
+  if (options.existing && !existsSync(path)) throw noData(config)
   const seal = openSeal(config)
   const store = await openSqliteStore({ path, policy, exclusive: options.serving })
   return { store, seal }
 }
 
+/** Where an embedded store is. */
+export const dataFile = ({ data }: Config) => join(data, 'rescind.db')
+
+export function noData({ data }: Config): RescindError {
+  return new RescindError(
+    'NOT_FOUND',
+    `There is no data in ${absolute(data)}. Name where it is with --data or --config.`,
+  )
+}
+
+/** The key that contents are sealed under, where it is there already: none is made. */
+export function sealInPlace(config: Config): Seal | undefined {
+  const { data, masterKey: configured } = config
+  return configured === undefined && !existsSync(keyFile(data)) ? undefined : openSeal(config)
+}
+
+const keyFile = (data: string) => join(data, 'master.key')
+
 function openSeal({ data, masterKey: configured }: Config): Seal {
   try {
     mkdirSync(data, { recursive: true, mode: 0o700 })
-    return createSeal(masterKey(configured, join(data, 'master.key')))
+    return createSeal(masterKey(configured, keyFile(data)))
   } catch (error) {
     // What the system says; a key that is no key says so itself.
     const { code, syscall } = error as NodeJS.ErrnoException

@@ -92,6 +92,16 @@ export async function openKeyRing(store: Store, seal: Seal, now: number): Promis
   }
 }
 
+/** Whether a key was sealed under this master key. */
+export function opensUnder(seal: Seal, { kid, sealed }: Pick<StoredKey, 'kid' | 'sealed'>): boolean {
+  try {
+    seal.open(sealed, `key:${kid}`)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function openSealed(seal: Seal, key: StoredKey): string {
   try {
     return seal.open(key.sealed, `key:${key.kid}`)

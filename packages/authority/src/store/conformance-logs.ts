@@ -138,7 +138,7 @@ export function logConformance(
         const all = await store.read({ kind: 'audit', filter: { ...filter, limit: 100 } })
         const expected = all.map(({ n }) => n)
         const [forth, back]: number[][] = [[], []]
-        for (let after: number | undefined = 0; after !== undefined; ) {
+        for (let after: number | undefined = -Infinity; after !== undefined; ) {
           const page: { records: { n: number }[]; next?: number } = await store.read({
             ...{ kind: 'audit-page', filter, after, limit: 4 },
           })

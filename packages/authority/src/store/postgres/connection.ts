@@ -51,6 +51,26 @@ export async function connect(
   return client
 }
 
+/**
+ * A connection for what takes as long as it takes. Whether the other side is still there is asked by TCP.
+ * @param own settings of this connection
+ */
+export async function connectPatiently(
+  url: string,
+  own: Record<string, string | number> = {},
+): Promise<Client> {
+  const alive = { tcp_keepalives_idle: 10, tcp_keepalives_interval: 5, tcp_keepalives_count: 3 }
+  const patient = { statement_timeout: 0, idle_in_transaction_session_timeout: 0, ...alive }
+  const client = new Client({
+    ...settings(url, { ...patient, ...own }),
+    ...{ query_timeout: 0, keepAliveInitialDelayMillis: 10_000 },
+  })
+  // What was under way hears of it by itself.
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
+
 /** Lets go of a connection at once; one that hangs would keep us waiting for its farewell. */
 export function hangUp(client: Client): void {
   client.connection?.stream.destroy()

@@ -10,7 +10,7 @@ const PING = 1_000
 const LEASE = 3_000
 const TAKEN_BACK = 5_000
 /** Held by the process that runs what only one may run. */
-const LEADER = 7_236_412
+export const LEADER = 7_236_412
 /** So many messages wait for the connection; what is more is dropped: nothing was promised of them. */
 const MAX_OUT = 1_000
 

@@ -56,3 +56,18 @@ export async function oldestPartition(client: Client, log: Log): Promise<FullPar
   // One whose records went one by one is no use any more.
   return { name: oldest.name, ...(last.rows[0] ?? { n: 0, at: 0, hash: '' }) }
 }
+
+/** Drops the tables before the one of `first`: in a store that is being filled nothing is in them, and nothing will be. */
+export async function dropPartitionsBefore(
+  client: Client,
+  log: Log,
+  first: number,
+  size: number,
+): Promise<void> {
+  const { rows } = await client.query(
+    `SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+     WHERE i.inhparent = $1::regclass AND split_part(c.relname, '_', 2)::bigint < $2`,
+    [log, Math.floor(first / size)],
+  )
+  for (const { name } of rows) await client.query(`DROP TABLE ${name}`)
+}

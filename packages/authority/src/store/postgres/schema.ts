@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import type { Migrated } from '../moving.ts'
 import { makePartitions, PARTITION } from './partitions.ts'
 
 /*
@@ -134,15 +135,19 @@ const MIGRATIONS = [
   `,
 ]
 
+/** The newest schema. */
+export const SCHEMA = MIGRATIONS.length
+
 /** Serialises migrations of processes that start together; any number that nobody else has. */
 const LOCK = 7_236_410
 
 /**
  * Brings the database to the newest schema, in one transaction; of several processes that start at once one does it.
  * @param partition how many records of a log make a table
+ * @returns from which one
  * @throws when it was written by a newer Rescind than this one
  */
-export async function migrate(client: Client, partition = PARTITION): Promise<void> {
+export async function migrate(client: Client, partition = PARTITION): Promise<Migrated> {
   await client.query('BEGIN')
   try {
     await client.query('SELECT pg_advisory_xact_lock($1)', [LOCK])
@@ -159,6 +164,7 @@ export async function migrate(client: Client, partition = PARTITION): Promise<vo
     if (version === 0) await client.query('INSERT INTO schema_version VALUES ($1)', [MIGRATIONS.length])
     else await client.query('UPDATE schema_version SET version = $1', [MIGRATIONS.length])
     await client.query('COMMIT')
+    return { from: version, to: MIGRATIONS.length }
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {})
     throw error

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import type { Migrated } from '../moving.ts'
 import { DELIVERIES_SCHEMA } from './deliveries.ts'
 
 /** Forward only: a released migration is never edited, the next one is appended. */
@@ -116,11 +117,15 @@ const MIGRATIONS = [
   'CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;',
 ]
 
+/** The newest schema. */
+export const SCHEMA = MIGRATIONS.length
+
 /**
  * Brings the database to the newest schema, in one transaction.
+ * @returns from which one
  * @throws when it was written by a newer Rescind than this one
  */
-export function migrate(db: DatabaseSync): void {
+export function migrate(db: DatabaseSync): Migrated {
   db.exec('BEGIN IMMEDIATE')
   try {
     const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
@@ -132,6 +137,7 @@ export function migrate(db: DatabaseSync): void {
     for (const migration of MIGRATIONS.slice(version)) db.exec(migration)
     db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)
     db.exec('COMMIT')
+    return { from: version, to: MIGRATIONS.length }
   } catch (error) {
     db.exec('ROLLBACK')
     throw error

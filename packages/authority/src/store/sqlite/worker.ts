@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto'
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Policy } from '../../domain/policy.ts'
 import type { LoggedRevocation } from '../../domain/revocation.ts'
 import { apply } from '../apply.ts'
 import type { Query, Transaction } from '../store.ts'
+import { holdAlone, openFile } from './file.ts'
 import { answer } from './queries.ts'
 import { migrate } from './schema.ts'
 import { openTables, type SqliteTables as Tables } from './tables.ts'
@@ -68,41 +69,14 @@ function lookOutside(): boolean {
 }
 
 function open({ path, policy, exclusive }: StoreOptions) {
-  if (exclusive) holdAlone(`${path}.lock`)
-  const database = new DatabaseSync(path, { timeout: 2_000 })
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;')
-  refuseUnlessDurable(database)
+  if (exclusive) held.push(holdAlone(path))
+  const database = openFile(path, 2_000)
   migrate(database)
   const opened: Tables = openTables(database, policy)
   opened.refreshHeads(true)
   opened.readCutOffs()
   if (exclusive) lookAtAllWhenPolicyChanged(database, policy)
   return { db: database, tables: opened, policy }
-}
-
-/** Every answer rests on these two; a file system that can't do WAL would say so only here. */
-function refuseUnlessDurable(database: DatabaseSync) {
-  const { journal_mode: journal } = database.prepare('PRAGMA journal_mode').get() as { journal_mode: string }
-  const { synchronous } = database.prepare('PRAGMA synchronous').get() as { synchronous: number }
-  const FULL = 2
-  if (journal !== 'wal' || synchronous !== FULL) {
-    throw new Error(
-      'the data directory is on a file system that can’t keep SQLite’s WAL; name another with --data',
-    )
-  }
-}
-
-/** Two authorities on one file would each miss what the other revokes. The lock goes when the process does. */
-function holdAlone(path: string) {
-  const lock = new DatabaseSync(path, { timeout: 0 })
-  try {
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;')
-  } catch {
-    throw new Error(
-      'another authority is running on this data directory; stop it, or name another with --data',
-    )
-  }
-  held.push(lock)
 }
 
 function runBatch(jobs: Job[]): Batch {
