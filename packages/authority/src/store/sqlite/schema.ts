@@ -3,7 +3,7 @@ import type { Migrated } from '../moving.ts'
 import { DELIVERIES_SCHEMA } from './deliveries.ts'
 
 /** Forward only: a released migration is never edited, the next one is appended. */
-const MIGRATIONS = [
+export const MIGRATIONS = [
   `
   CREATE TABLE sessions (
     sid TEXT PRIMARY KEY,
