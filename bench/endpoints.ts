@@ -12,22 +12,22 @@ import { canPin, startWorker, type Worker } from './worker.ts'
 
 const CONNECTIONS = 50
 const RUNS = 3
-const JSON_BODY = ['content-type: application/json']
-const FORM = ['content-type: application/x-www-form-urlencoded']
-const API = [...FORM, `authorization: Basic ${btoa(`${GUARD.clientId}:${GUARD.clientSecret}`)}`]
+export const JSON_BODY = ['content-type: application/json']
+export const FORM = ['content-type: application/x-www-form-urlencoded']
+export const API_FORM = [...FORM, `authorization: Basic ${btoa(`${GUARD.clientId}:${GUARD.clientSecret}`)}`]
 
-type Under = { ground: Ground; load: Worker; seconds: number }
+export type Under = { ground: Ground; load: Worker; seconds: number }
 
 /** CPU of a process so far, in s. */
-function cpuOf(pid: number): number {
+export function cpuOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
-type Run = Loaded & { serverCpu: number; rate: number }
+export type Run = Loaded & { serverCpu: number; rate: number }
 
 /** One run; every answer has to be one that was expected. */
-async function run(
+export async function run(
   { ground, load }: Under,
   what: Omit<Load, 'port' | 'host' | 'connections'> & { connections?: number },
   expected = '200',
@@ -61,8 +61,8 @@ function rowsOf(what: string, runs: Run[], targets: { rate?: string; p99?: strin
   ]
 }
 
-const pairOf = ({ accessToken, refreshToken }: Opened) => JSON.stringify({ accessToken, refreshToken })
-const tokenForm = (token: string) => new URLSearchParams({ token }).toString()
+export const pairOf = ({ accessToken, refreshToken }: Opened) => JSON.stringify({ accessToken, refreshToken })
+export const tokenForm = (token: string) => new URLSearchParams({ token }).toString()
 
 /** Each of these is refused now, and each of those is not: asked one by one, over HTTP. */
 async function checkTokens({ ground, load }: Under, dead: string[], live: string[]): Promise<void> {
@@ -72,7 +72,7 @@ async function checkTokens({ ground, load }: Under, dead: string[], live: string
     [live, true],
   ] as const) {
     for (const token of tokens) {
-      const ask = { path: '/oauth/introspect', headers: API, bodies: [tokenForm(token)], connections: 1 }
+      const ask = { path: '/oauth/introspect', headers: API_FORM, bodies: [tokenForm(token)], connections: 1 }
       const { samples } = await load.ask<Loaded>({ do: 'run', port: Number(port), host, ...ask })
       if (JSON.parse(`${samples[0]}`).active !== active)
         throw new Error(`a token is called ${active ? 'dead' : 'live'} and is not`)
@@ -107,7 +107,7 @@ async function revoke(
 
 async function introspect(under: Under, live: Opened[]): Promise<Row[]> {
   const bodies = live.slice(0, 20_000).map(({ accessToken }) => tokenForm(accessToken))
-  const what = { path: '/oauth/introspect', headers: API, bodies }
+  const what = { path: '/oauth/introspect', headers: API_FORM, bodies }
   await run(under, what)
   const runs: Run[] = []
   for (let n = 0; n < RUNS; n++) runs.push(await run(under, { ...what, seconds: under.seconds }))
@@ -171,7 +171,7 @@ async function oneAtATime(under: Under, live: Opened[]): Promise<Row[]> {
 type Part = 'revoke' | 'introspect' | 'refresh' | 'mcp'
 
 /** Starts an authority with as many sessions as a part needs, and measures it there. */
-async function measure(
+export async function measure(
   options: BenchOptions,
   sessions: number,
   work: (under: Under, live: Opened[]) => Promise<Row[]>,

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { check } from './check.ts'
 import { endpoint } from './endpoints.ts'
+import { postgres } from './postgres.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { propagation } from './propagation.ts'
 import { describeMachine, type Results, saveResults } from './results.ts'
@@ -23,6 +24,7 @@ const BENCHMARKS = new Map<string, { about: string; run: (options: BenchOptions)
   ['introspect', { about: 'POST /oauth/introspect, authenticated', run: endpoint('introspect') }],
   ['refresh', { about: 'the refresh grant, durable, rotated', run: endpoint('refresh') }],
   ['mcp', { about: 'revoke_oauth_tokens over MCP', run: endpoint('mcp') }],
+  ['postgres', { about: 'what each operation costs on PostgreSQL', run: postgres }],
   ['check', { about: 'a guard: checks per second, memory, cold start', run: check }],
   ['sessions', { about: 'listing, ending and timing out among a million sessions', run: sessions }],
   ['propagation', { about: 'from POST /v1/revoke until every guard refuses', run: propagation }],

@@ -20,6 +20,8 @@ import { freePort } from './setup.ts'
 export type Postgres = {
   /** The server itself, by its own database. */
   url: string
+  /** Of the server; each connection has a process of its own below it. */
+  readonly pid: number
   /** An empty database on it. */
   newDatabase(): Promise<string>
   /** Ends it as a power failure does, and starts it again on the same port. */
@@ -111,6 +113,9 @@ export async function startPostgres(settings: string[] = []): Promise<Postgres> 
   let databases = 0
   return {
     url: url('postgres'),
+    get pid() {
+      return server?.pid ?? 0
+    },
     start,
     kill: () => end('SIGQUIT'),
     async crash() {
