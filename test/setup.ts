@@ -100,8 +100,7 @@ type Started = RunningAuthority & { others: Authority[]; urls: string[] }
 
 /** On PostgreSQL there are two, each with all of its own but the database, and every request goes to the next one. */
 async function startSome(config: Config, options: { now: () => number; hooks: Hooks }): Promise<Started> {
-  if (!process.env.TEST_POSTGRES || config.store === undefined)
-    return alone(await startAuthority(config, options))
+  if (config.store === undefined) return alone(await startAuthority(config, options))
   const started: RunningAuthority[] = []
   // The operators’ port is one.
   for (const own of [config, { ...config, metrics: undefined }])

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { createGuard } from '../packages/guard/src/index.ts'
+import { until } from '../packages/guard/test/peer.ts'
+import { openFeed } from './feed-client.ts'
+import { type Postgres, startPostgres } from './postgres.ts'
+import { API, API_GUARD, CALLBACK, startTestAuthority, type TestAuthority } from './setup.ts'
+import { authorize, lives, post, refresh, signIn, type Tokens, tokenRequest } from './sign-in.ts'
+
+/* Two authorities on one database, each with all else of its own, and what people would notice if they did not agree. */
+
+type Names = { guard: string }[]
+type Guards = { confirmed: Names; waiting: Names; more?: { confirmed: number; waiting: number } }
+
+describe('two authorities on one database', () => {
+  let server: Postgres
+  let authority: TestAuthority
+  let one: string
+  let other: string
+  before(async () => {
+    server = await startPostgres()
+    authority = await startTestAuthority({ store: await server.newDatabase() })
+    ;[one = '', other = ''] = authority.urls
+  })
+  after(async () => {
+    await authority.stop()
+    await server.stop()
+  })
+
+  const pairOf = ({ access_token, refresh_token }: Tokens) => ({
+    ...{ accessToken: access_token, refreshToken: refresh_token },
+  })
+  async function revoke(at: string, tokens: Tokens, prefer: string): Promise<Guards> {
+    const response = await fetch(`${at}/v1/revoke`, {
+      ...{ method: 'POST', body: JSON.stringify(pairOf(tokens)) },
+      headers: { 'content-type': 'application/json', prefer },
+    })
+    assert.equal(response.status, 200)
+    return ((await response.json()) as { receipt: { guards: Guards } }).receipt.guards
+  }
+  async function introspect(at: string, token: string): Promise<boolean> {
+    const response = await fetch(`${at}/oauth/introspect`, {
+      ...{ method: 'POST', body: new URLSearchParams({ token }) },
+      headers: {
+        authorization: `Basic ${btoa(`${API_GUARD.clientId}:${encodeURIComponent(API_GUARD.clientSecret)}`)}`,
+      },
+    })
+    return ((await response.json()) as { active: boolean }).active
+  }
+
+  it('call dead at once what the other has revoked: introspection, own endpoints, refresh', async () => {
+    for (let round = 0; round < 25; round++) {
+      const [here, there] = round % 2 ? [one, other] : [other, one]
+      const tokens = await signIn(authority.issuer)
+      assert.equal(await introspect(there, tokens.access_token), true)
+      assert.equal((await post(`${here}/v1/revoke`, pairOf(tokens))).status, 200)
+      const [active, alive, refreshed] = await Promise.all([
+        introspect(there, tokens.access_token),
+        lives(there, tokens.access_token),
+        refresh(there, tokens.refresh_token),
+      ])
+      assert.deepEqual([active, alive, refreshed.status], [false, false, 400], `round ${round}`)
+    }
+  })
+
+  it('give one successor for one refresh token, whoever is asked', async () => {
+    const tokens = await signIn(authority.issuer)
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, (_, n) => refresh(n % 2 ? one : other, tokens.refresh_token)),
+    )
+    const all = (await Promise.all(answers.map((answer) => answer.json()))) as Tokens[]
+    assert.equal(new Set(all.map(({ refresh_token }) => refresh_token)).size, 1)
+  })
+
+  it('finish what the other has begun: a code is exchanged anywhere, and once', async () => {
+    const { code, verifier } = await authorize(authority.issuer)
+    const fields = { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: CALLBACK }
+    const both = await Promise.all([tokenRequest(one, fields), tokenRequest(other, fields)])
+    assert.deepEqual(both.map(({ status }) => status).sort(), [200, 400])
+  })
+
+  it('count the guards of both, wherever a revocation is waited for', async () => {
+    const feeds = [
+      await openFeed(one, API_GUARD),
+      await openFeed(other, API_GUARD),
+      await openFeed(other, API_GUARD),
+    ]
+    const ids = await Promise.all(feeds.map(async (feed) => (await feed.next('ready')).guard))
+    const [near, far, mute] = feeds
+    assert.ok(near && far && mute)
+    const tokens = await signIn(authority.issuer)
+    const receipt = revoke(one, tokens, 'wait=2')
+    const { sid } = JSON.parse(atob(`${tokens.access_token.split('.')[1]}`)) as { sid: string }
+    for (const feed of [near, far])
+      feed.ack((await feed.next('revocation', (record) => 'sid' in record && record.sid === sid)).seq)
+    const { confirmed, waiting } = await receipt
+    assert.deepEqual(confirmed.map(({ guard }) => guard).sort(), ids.slice(0, 2).sort())
+    assert.deepEqual(
+      waiting.map(({ guard }) => guard),
+      ids.slice(2),
+    )
+    for (const { socket } of feeds) socket.terminate()
+    await until(() => authority.others[0]?.feed.guards().length === 0)
+  })
+
+  it('have one budget for strangers', async () => {
+    let wrong = 0
+    for (let n = 0; n < 200; n++) {
+      const body = { accessToken: 'x.y.z', refreshToken: 'rt_nothing' }
+      const { status } = await post(`${n % 2 ? one : other}/v1/revoke`, body)
+      if (status === 429) break
+      wrong++
+    }
+    assert.ok(wrong >= 60 && wrong < 90, `${wrong} before it was refused`)
+    assert.equal((await post(`${one}/v1/revoke`, { accessToken: 'x.y.z' })).status, 429)
+    assert.equal((await post(`${other}/v1/revoke`, { accessToken: 'x.y.z' })).status, 429)
+    const tokens = await signIn(authority.issuer)
+    assert.equal((await post(`${other}/v1/revoke`, pairOf(tokens))).status, 200, 'logging out stays possible')
+  })
+
+  it('hand notices and timers over when the one that leads is gone', async () => {
+    const [first, second] = [authority.authority, authority.others[0]]
+    assert.ok(second)
+    await until(() => first.store.leads() || second.store.leads())
+    assert.notEqual(first.store.leads(), second.store.leads())
+    const [leader, heir] = first.store.leads() ? [first, second] : [second, first]
+    await leader.store.close()
+    await until(() => heir.store.leads())
+  })
+})
+
+describe('an authority whose database is gone', () => {
+  it('says so at once, keeps quiet towards guards, and all comes back by itself', async () => {
+    const server = await startPostgres()
+    const authority = await startTestAuthority({ store: await server.newDatabase() })
+    const [url = ''] = authority.urls
+    const tokens = await signIn(authority.issuer)
+    const held = await signIn(authority.issuer)
+    const guard = createGuard({
+      issuer: authority.issuer,
+      audience: API,
+      credentials: API_GUARD,
+      maxStaleness: 1_500,
+    })
+    await guard.ready()
+    await guard.check(held.access_token)
+    await server.kill()
+    const began = performance.now()
+    for (let n = 0; n < 20; n++) {
+      const answer = await post(`${url}/v1/revoke`, {
+        accessToken: tokens.access_token,
+        refreshToken: tokens.refresh_token,
+      })
+      assert.deepEqual(
+        [answer.status, ((await answer.json()) as { code: string }).code],
+        [503, 'UNAVAILABLE'],
+      )
+    }
+    assert.ok(performance.now() - began < 20_000)
+    assert.equal((await fetch(`${url}/readyz`)).status, 503)
+    assert.equal((await fetch(`${url}/healthz`)).status, 200)
+    // It may have been revoked by somebody who can still reach the database, as far as a guard can know.
+    await until(() =>
+      guard.check(held.access_token).then(
+        () => false,
+        ({ code }) => code === 'UNAVAILABLE',
+      ),
+    )
+    await server.start()
+    await until(async () => (await fetch(`${url}/readyz`)).status === 200)
+    assert.equal(await lives(authority.issuer, tokens.access_token), true, 'it said that nothing was done')
+    await until(() =>
+      guard.check(held.access_token).then(
+        () => true,
+        () => false,
+      ),
+    )
+    assert.equal(
+      (
+        await post(`${url}/v1/revoke`, {
+          accessToken: tokens.access_token,
+          refreshToken: tokens.refresh_token,
+        })
+      ).status,
+      200,
+    )
+    await until(() =>
+      guard.check(tokens.access_token).then(
+        () => false,
+        ({ code }) => code === 'AUTHENTICATION_FAILED',
+      ),
+    )
+    guard.close()
+    await authority.stop()
+    await server.stop()
+  })
+})
