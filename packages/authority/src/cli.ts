@@ -203,6 +203,9 @@ function withoutOwn({ RESCIND_URL: _, RESCIND_ACCESS_TOKEN: __, ...rest }: NodeJ
   return rest
 }
 
+/** A connection that is kept is used once more within this time, in ms, or not by somebody who is in a hurry. */
+const LINGER = 1_000
+
 async function serve(values: Options) {
   const running = await startAuthority(configFrom(values))
   let stopping = false
@@ -210,7 +213,7 @@ async function serve(values: Options) {
     process.on(signal, async () => {
       if (stopping) process.exit(1)
       stopping = true
-      await running.close()
+      await running.close({ linger: LINGER })
       process.exit(0)
     })
   }
