@@ -145,7 +145,6 @@ async function startOn(base: Base, options: { locate?: Locate; hooks?: Hooks }):
       log.info({ delaySeconds }, 'the authority is stopping')
       // Load balancers see it and send nothing more; what comes all the same is served.
       authority.health.stop()
-      serving.leave()
       if (delaySeconds > 0) await pause(delaySeconds * 1000)
       clearInterval(sweeper)
       timeOuts.stop()

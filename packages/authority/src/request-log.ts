@@ -33,12 +33,12 @@ export function watchRequest(
   const end = () => {
     if (over) return
     over = true
-    const { id: requestId, route } = context
+    const { id: requestId } = context
     // Who went away before there was an answer got none.
     const status = res.headersSent ? res.statusCode : undefined
     endSpan?.(status)
     const ms = Math.round((performance.now() - began) * 10) / 10
-    if (logged) log.debug({ requestId, method, path, route, status, ms }, 'request')
+    if (logged) log.debug({ requestId, method, path, status, ms }, 'request')
   }
   res.once('finish', end).once('close', end)
 }

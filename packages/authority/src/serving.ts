@@ -15,10 +15,8 @@ const PATIENCE = 5_000
 /** The ports of an authority. */
 export type Serving = {
   port: number
-  /** Answers are the last on their connections from now on, so that whoever asks again connects anew. */
-  leave(): void
   /**
-   * Takes no more connections; what is being served may finish.
+   * Takes no more connections; what is being served may finish, and is the last on its connection.
    * @param options.linger connections that are idle are closed after this time, in ms, so that a request that is on its way
    *   on one is still served
    * @param options.closed is called as soon as nobody can connect any more
@@ -35,10 +33,12 @@ export async function openPorts(authority: Authority, metrics: Metrics): Promise
     const server = await listen(authority, answers.listener)
     return {
       port: (server.address() as AddressInfo).port,
-      leave: answers.last,
-      async stop(options) {
-        answers.last()
-        await drain(server, options)
+      async stop({ linger, closed }) {
+        // Whoever is told to connect anew before that would do so just when the port is closed, and be cut off.
+        await drain(server, linger, () => {
+          answers.last()
+          closed()
+        })
         operators?.close()
       },
     }
@@ -77,7 +77,7 @@ function createAnswers(serve: RequestListener) {
   return { listener, last }
 }
 
-async function drain(server: Server, { linger, closed }: Parameters<Serving['stop']>[0]): Promise<void> {
+async function drain(server: Server, linger: number, closed: () => void): Promise<void> {
   // Right after the turn in which connections were taken, as few as can be wait to be: those would be reset.
   await nextTurn()
   // An HTTP server would close what is idle at once; the one beneath it leaves it alone.
