@@ -6,6 +6,7 @@ import { addAccount, setPassword } from './accounts.ts'
 import { type AccountCommand, accountCommand, everyAccount, isAccountCommand } from './accounts-command.ts'
 import { type AuditCommand, auditCommand, isAuditCommand } from './audit-command.ts'
 import { ConfigError, readConfig } from './config.ts'
+import { doctor } from './doctor/doctor.ts'
 import { RescindError } from './errors.ts'
 import { showGuards } from './guards-command.ts'
 import { isKeyCommand, type KeyCommand, keyCommand } from './keys/command.ts'
@@ -51,6 +52,7 @@ const USAGE = `Usage: rescind COMMAND [options]
   sessions [--sub S] [--client C] [--limit N] [--json]
                                    list sessions, the newest first
   guards [--json]                  list the guards of a running authority, and how far behind they are
+  doctor [--json]                  check the whole set-up, and say what to mend; exit code 1 if something fails
   mcp [--url URL]                  serve the MCP tools over stdio, for the authority at URL
                                    (RESCIND_URL; RESCIND_ACCESS_TOKEN is what whoami is asked with)
 
@@ -106,6 +108,11 @@ async function run(args: string[]): Promise<void> {
       return serve(values)
     case 'mcp':
       return mcp(values)
+    case 'doctor': {
+      const options = { json: values.json === true, actor: actor() }
+      if (!(await doctor(() => configFrom(values), options, print))) process.exitCode = 1
+      return
+    }
     case 'accounts add':
       return withNewStore(values, async (store) => {
         const email = need(operand, 'accounts add EMAIL')

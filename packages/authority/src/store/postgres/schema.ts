@@ -134,6 +134,9 @@ const MIGRATIONS = [
   `,
 ]
 
+/** The version that data is of once all of them were applied. */
+export const SCHEMA_VERSION = MIGRATIONS.length
+
 /** Serialises migrations of processes that start together; any number that nobody else has. */
 const LOCK = 7_236_410
 

@@ -116,6 +116,9 @@ const MIGRATIONS = [
   'CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;',
 ]
 
+/** The version that data is of once all of them were applied. */
+export const SCHEMA_VERSION = MIGRATIONS.length
+
 /**
  * Brings the database to the newest schema, in one transaction.
  * @throws when it was written by a newer Rescind than this one
