@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { get } from 'node:http'
+import { createServer, get } from 'node:http'
 import { describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { createHealth } from '../packages/authority/src/health.ts'
 import { until } from '../packages/guard/test/peer.ts'
 import { openFeed } from './feed-client.ts'
 import { API_GUARD, freePort, startTestAuthority } from './setup.ts'
@@ -66,6 +67,38 @@ describe('how the process is', () => {
     assert.equal(most, 1)
     await authority.stop()
   })
+
+  it('asks a store that hangs no second time, and keeps nobody waiting for it again', async () => {
+    let reads = 0
+    const read = () => {
+      reads++
+      return new Promise<never>(() => {})
+    }
+    const health = createHealth({ read, caughtUp: () => undefined }, 60)
+    const server = createServer((req, res) => void health.answer(req, res))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`
+    const first = await ask(url, '/readyz')
+    assert.deepEqual([first.status, first.body.why], [503, 'the store does not answer'])
+    const began = performance.now()
+    assert.equal((await ask(url, '/readyz')).status, 503)
+    assert.ok(performance.now() - began < 50, 'it waited again')
+    assert.equal(reads, 1)
+    assert.equal((await ask(url, '/healthz')).status, 200)
+    server.close()
+  })
+
+  it('says nothing of what the store says of itself', async () => {
+    const read = async () => {
+      throw new Error('password authentication failed for postgres://rescind:hunter2@db.internal')
+    }
+    const health = createHealth({ read, caughtUp: () => undefined })
+    const server = createServer((req, res) => void health.answer(req, res))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`
+    assert.doesNotMatch(JSON.stringify((await ask(url, '/readyz')).body), /hunter2|internal|rescind/)
+    server.close()
+  })
 })
 
 describe('an authority that is stopped', () => {
@@ -80,7 +113,6 @@ describe('an authority that is stopped', () => {
     assert.equal((await ask(own, '/readyz')).body.why, 'it is stopping')
     const rotated = await refresh(authority.issuer, tokens.refresh_token)
     assert.equal(rotated.status, 200)
-    assert.equal(rotated.headers.get('connection'), 'close')
     const { access_token: accessToken, refresh_token: refreshToken } = (await rotated.json()) as Tokens
     assert.equal((await post(`${authority.issuer}/v1/revoke`, { accessToken, refreshToken })).status, 200)
     await feed.next('revocation')

@@ -81,7 +81,7 @@ const OPERATIONS: Record<string, (asked: Asked) => Promise<void>> = {
 
 /**
  * What is done at a path, by method; nothing for any other path.
- * @returns the methods that the path takes, and what serves them
+ * @returns the pattern of the path, the methods that it takes, and what serves them
  */
 export function adminRoute(authority: Authority, path: string) {
   const [, what = '', rest] = /^\/v1\/admin\/([a-z]+(?:\/([\w-]{1,64})\/[a-z]+)?)$/.exec(path) ?? []
@@ -91,6 +91,7 @@ export function adminRoute(authority: Authority, path: string) {
     .flatMap((name) => (name.startsWith('GET ') ? ['GET', 'HEAD'] : [name.split(' ')[0] as string]))
   if (methods.length === 0) return undefined
   return {
+    pattern: `/v1/admin/${target.replace('*', '{sub}')}`,
     methods,
     async serve(req: IncomingMessage, res: ServerResponse, url: URL) {
       const actor = await administrator(authority, req)

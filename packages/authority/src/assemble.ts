@@ -1,7 +1,5 @@
 import { createRevocationView } from '@rescind/guard/view'
-import type { Logger } from 'pino'
 import type { Authority } from './authority.ts'
-import type { Config } from './config.ts'
 import { longestToken } from './domain/policy.ts'
 import { createEvents } from './events.ts'
 import { answerOthers } from './everywhere.ts'
@@ -12,7 +10,6 @@ import { createIndexes } from './feed/indexes.ts'
 import { createStatusLists } from './feed/status-list.ts'
 import { createHealth } from './health.ts'
 import { openKeyRing } from './keys/ring.ts'
-import type { Seal } from './keys/seal.ts'
 import { verifierOf } from './keys/verifier.ts'
 import { createLastSeen } from './last-seen.ts'
 import { createLimits, createSpending } from './limits.ts'
@@ -23,17 +20,13 @@ import { mountProvider } from './oauth/provider.ts'
 import { createProcesses } from './processes.ts'
 import { createListener } from './server.ts'
 import { shareFailures, shareLimits } from './shared-limits.ts'
-import type { Store } from './store/store.ts'
+
+/** What it is put together from. */
+export type Base = Pick<Authority, 'config' | 'store' | 'seal' | 'now' | 'log' | 'tracing'>
 
 /** Puts an authority together, which follows what other processes change of keys and clients. */
-export async function assemble(
-  config: Config,
-  store: Store,
-  seal: Seal,
-  now: () => number,
-  log: Logger,
-  metrics: Metrics,
-): Promise<Authority> {
+export async function assemble(base: Base, metrics: Metrics): Promise<Authority> {
+  const { config, store, seal, now, log } = base
   let ring = await openKeyRing(store, seal, now())
   let rotating: Promise<void> = Promise.resolve()
   const caughtUp = async () => {
@@ -45,7 +38,7 @@ export async function assemble(
   view.bits.retire(indexes.firstList)
   const cutOffMarks = createCutOffMarks(store, view.bits, now)
   const lists = { issuer: config.issuer, bits: view.bits, indexes, now, ring: () => ring }
-  const services = { config, store, seal, view, indexes, now, log, ring: () => ring }
+  const services = { ...base, view, indexes, ring: () => ring }
   const authority = Object.assign(services, {
     verifier: verifierOf(config.issuer, now, () => ring.verification, caughtUp),
     lateVerifier: verifierOf(config.issuer, now, () => ring.everSigned, caughtUp),

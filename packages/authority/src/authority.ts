@@ -20,6 +20,7 @@ import type { Watch } from './live/watch.ts'
 import type { Locate } from './places.ts'
 import type { Processes } from './processes.ts'
 import type { Store } from './store/store.ts'
+import type { Tracing } from './tracing/tracing.ts'
 
 /** The web origins of registered clients. */
 export type Origins = {
@@ -99,6 +100,8 @@ export type Authority = {
   clientsCaughtUp(): Promise<void>
   /** Whether it can serve. */
   health: Health
+  /** Where its spans go; nothing, where it is not traced. */
+  tracing?: Tracing
   /** Serves a request: what the HTTP server calls, and what the tools go through. */
   listener: RequestListener
   /** The time in ms. */

@@ -6,6 +6,7 @@ import { addAccount, setPassword } from './accounts.ts'
 import { type AccountCommand, accountCommand, everyAccount, isAccountCommand } from './accounts-command.ts'
 import { type AuditCommand, auditCommand, isAuditCommand } from './audit-command.ts'
 import { ConfigError, readConfig } from './config.ts'
+import { doctor } from './doctor/doctor.ts'
 import { RescindError } from './errors.ts'
 import { showGuards } from './guards-command.ts'
 import { isKeyCommand, type KeyCommand, keyCommand } from './keys/command.ts'
@@ -56,6 +57,7 @@ const USAGE = `Usage: rescind COMMAND [options]
   export [--file F] [--while-running]
                                    write the whole store, to move it; guard it as the database. Stop the authority first
   import FILE                      fill an empty store with it; the master key has to be there
+  doctor [--json]                  check the whole set-up, and say what to mend; exit code 1 if something fails
   mcp [--url URL]                  serve the MCP tools over stdio, for the authority at URL
                                    (RESCIND_URL; RESCIND_ACCESS_TOKEN is what whoami is asked with)
 
@@ -115,6 +117,11 @@ async function run(args: string[]): Promise<void> {
       return serve(values)
     case 'mcp':
       return mcp(values)
+    case 'doctor': {
+      const options = { json: values.json === true, actor: actor() }
+      if (!(await doctor(() => configFrom(values), options, print))) process.exitCode = 1
+      return
+    }
     case 'accounts add':
       return withNewStore(values, async (store) => {
         const email = need(operand, 'accounts add EMAIL')
@@ -212,6 +219,9 @@ function withoutOwn({ RESCIND_URL: _, RESCIND_ACCESS_TOKEN: __, ...rest }: NodeJ
   return rest
 }
 
+/** A connection that is kept is used once more within this time, in ms, or not by somebody who is in a hurry. */
+const LINGER = 1_000
+
 async function serve(values: Options) {
   const running = await startAuthority(configFrom(values))
   let stopping = false
@@ -219,7 +229,7 @@ async function serve(values: Options) {
     process.on(signal, async () => {
       if (stopping) process.exit(1)
       stopping = true
-      await running.close()
+      await running.close({ linger: LINGER })
       process.exit(0)
     })
   }

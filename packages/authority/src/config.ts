@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { DEFAULT_POLICY, type Lifetimes, MAX_ACCESS_TOKEN_TTL, type Policy } from './domain/policy.ts'
-import { mailSettings, webhookSettings } from './notify/settings.ts'
+import { mailSettings, webhookSettings, webUrl } from './notify/settings.ts'
 import { ambiguousName, identityProviderSettings } from './oauth/identity-provider-settings.ts'
 
 const seconds = (text: string, fallback: number, max = 10 * 365 * 86_400) =>
@@ -101,6 +101,13 @@ const schema = z.strictObject({
   /** Serves Prometheus metrics on a port of their own. */
   metrics: z
     .strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.number().int().min(0).max(65_535) })
+    .optional(),
+  /** Where spans go: an OpenTelemetry collector, and how many of the traces that begin here it gets. */
+  tracing: z
+    .strictObject({
+      endpoint: z.string().refine(webUrl, 'an http(s) URL without a user or a fragment'),
+      ratio: z.number().min(0).max(1).default(1),
+    })
     .optional(),
   /** The e-mails of the accounts that may administer this authority over HTTP. */
   admins: z

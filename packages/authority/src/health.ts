@@ -14,24 +14,22 @@ export type Health = {
   answer(req: IncomingMessage, res: ServerResponse): boolean
   /** It can’t go on: whoever looks after it should start it anew. */
   fail(why: string): void
-  /** From now on it is not ready, and no connection is kept: it is about to stop. */
+  /** From now on it is not ready: it is about to stop. */
   stop(): void
-  readonly stopping: boolean
 }
 
-/** Where it is asked how the process is. */
-export function createHealth(store: Store): Health {
+/**
+ * Where it is asked how the process is.
+ * @param patience how long the store has to answer, in ms
+ */
+export function createHealth(store: Pick<Store, 'read' | 'caughtUp'>, patience = PATIENCE): Health {
   let stopping = false
   let broken: string | undefined
-  let asking: Promise<string | undefined> | undefined
+  const fault = createQuestion(async () => {
+    await store.read({ kind: 'tag', seq: 0 })
+    await store.caughtUp()
+  }, patience)
 
-  /** Why it can’t serve. However many ask, the store is asked one question at a time. */
-  function fault(): Promise<string | undefined> {
-    asking ??= ask(store).finally(() => {
-      asking = undefined
-    })
-    return asking
-  }
   function alive(res: ServerResponse) {
     if (broken === undefined) sendJson(res, 200, { status: 'ok' })
     else sendJson(res, 503, { status: 'unavailable', code: 'UNAVAILABLE', why: broken })
@@ -56,24 +54,34 @@ export function createHealth(store: Store): Health {
     stop() {
       stopping = true
     },
-    get stopping() {
-      return stopping
-    },
   }
 }
 
-/** What a database says of itself may name more than a stranger has to know. */
-async function ask(store: Store): Promise<string | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<string>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE, 'the store does not answer')
-  })
-  const asked = async () => {
-    await store.read({ kind: 'head' })
-    await store.caughtUp()
-    return undefined
+/**
+ * Asks one thing at a time, however many want to know: who comes while it is being asked shares the answer, and waits no
+ * longer than whoever came first.
+ * @returns why it was not answered; nothing, where it was
+ */
+function createQuestion(ask: () => Promise<unknown>, patience: number): () => Promise<string | undefined> {
+  let asking: { at: number; answered: Promise<string | undefined> } | undefined
+  return async () => {
+    asking ??= {
+      at: performance.now(),
+      answered: ask()
+        // What a database says of itself may name more than a stranger has to know.
+        .then(
+          () => undefined,
+          () => 'the store is not available',
+        )
+        .finally(() => {
+          asking = undefined
+        }),
+    }
+    let timer: NodeJS.Timeout | undefined
+    const left = Math.max(0, asking.at + patience - performance.now())
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(resolve, left, 'the store does not answer')
+    })
+    return Promise.race([asking.answered, late]).finally(() => clearTimeout(timer))
   }
-  return Promise.race([asked().catch(() => 'the store is not available'), late]).finally(() =>
-    clearTimeout(timer),
-  )
 }

@@ -1,35 +1,39 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { destination, pino } from 'pino'
+import type { Logger } from 'pino'
 import { ADMIN_SCOPE, adminResource } from './administrators.ts'
-import { assemble } from './assemble.ts'
+import { assemble, type Base } from './assemble.ts'
 import type { Authority } from './authority.ts'
 import type { Config } from './config.ts'
 import type { LoggedRevocation, LogPosition } from './domain/revocation.ts'
 import { stillMatters, toRecord } from './feed/record.ts'
-import { upgradeEndpoint } from './feed/upgrade.ts'
 import type { Hooks } from './hooks.ts'
-import type { Seal } from './keys/seal.ts'
 import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
-import { createMetrics, type Metrics, serveMetrics } from './metrics.ts'
+import { createMetrics } from './metrics.ts'
 import { startNotices } from './notify/notices.ts'
 import { checkClients } from './oauth/check-clients.ts'
 import { loadOrigins } from './oauth/cors.ts'
 import { OWN_PAGES, PAGES_CLIENT } from './oauth/signed-in.ts'
 import { openData } from './open-data.ts'
 import type { Locate } from './places.ts'
+import { createLog } from './request-log.ts'
 import { startRetention } from './retention.ts'
+import { openPorts } from './serving.ts'
 import type { Store } from './store/store.ts'
 import { startTimeOuts } from './time-outs.ts'
+import type { Tracing } from './tracing/tracing.ts'
 
-export type RunningAuthority = { authority: Authority; url: string; close(): Promise<void> }
+export type RunningAuthority = {
+  authority: Authority
+  url: string
+  /**
+   * Says that it stops, waits until load balancers have noticed (`shutdown.delaySeconds`), and stops; what is being served may
+   * finish.
+   * @param options.linger so long, in ms, whoever still has a connection may use it once more
+   */
+  close(options?: { linger?: number }): Promise<void>
+}
 
 const SWEEP = 10_000
-/** A request that is not sent whole by then is cut off; looked at every two seconds. */
-/** Idle connections are kept for longer than proxies keep theirs: whoever closes first loses what is on its way. */
-const KEEP = { keepAliveTimeout: 75_000, connectionsCheckingInterval: 2_000 }
-const SERVER_LIMITS = { requestTimeout: 30_000, headersTimeout: 10_000, ...KEEP }
 
 /** Adds what every authority has: a client for agents, and as resources its MCP endpoint and its administration. */
 function withBuiltIns(config: Config): Config {
@@ -77,25 +81,30 @@ export async function startAuthority(
 ): Promise<RunningAuthority> {
   const now = options.now ?? Date.now
   const config = withBuiltIns(given)
+  const log = createLog(config)
   const { store, seal } = await openData(config, { serving: true })
+  const tracing = await tracingOf(config, log)
   try {
-    return await startOn(config, store, seal, now, options)
+    const base = { config, store: tracing?.traced(store) ?? store, seal, now, log, tracing }
+    return await startOn(base, options)
   } catch (error) {
+    await tracing?.close()
     await store.close()
     throw error
   }
 }
 
-async function startOn(
-  config: Config,
-  store: Store,
-  seal: Seal,
-  now: () => number,
-  options: { locate?: Locate; hooks?: Hooks },
-): Promise<RunningAuthority> {
-  const log = pino({ level: config.logLevel, base: undefined }, destination({ dest: 2, sync: false }))
+/** Who does not trace does not load it either. */
+async function tracingOf({ tracing, trustProxy }: Config, log: Logger): Promise<Tracing | undefined> {
+  if (!tracing) return undefined
+  const { startTracing } = await import('./tracing/tracing.ts')
+  return startTracing(tracing, { trustProxy, log })
+}
+
+async function startOn(base: Base, options: { locate?: Locate; hooks?: Hooks }): Promise<RunningAuthority> {
+  const { config, store, now, log } = base
   const metrics = createMetrics(() => authority.feed.guards().length)
-  const authority = await assemble(config, store, seal, now, log, metrics)
+  const authority = await assemble(base, metrics)
   await checkClients(authority)
   authority.hooks = options.hooks ?? {}
   const { feed } = authority
@@ -120,33 +129,39 @@ async function startOn(
       if (result === 'failed' || result === 'dead') authority.watch.failed(kind)
     },
   })
-  const { server, operators } = await openPorts(authority, metrics).catch(async (error: unknown) => {
+  const serving = await openPorts(authority, metrics).catch(async (error: unknown) => {
     await authority.notices.stop()
     throw error
   })
   const sweeper = setInterval(() => void sweep(authority), SWEEP)
   sweeper.unref()
-  const { port } = server.address() as AddressInfo
+  const { port } = serving
   log.info({ issuer: config.issuer, port }, 'the authority is up')
   return {
     authority,
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
-    async close() {
+    async close({ linger = 0 } = {}) {
+      const { delaySeconds } = config.shutdown
+      log.info({ delaySeconds }, 'the authority is stopping')
       // Load balancers see it and send nothing more; what comes all the same is served.
       authority.health.stop()
-      if (config.shutdown.delaySeconds > 0) await pause(config.shutdown.delaySeconds * 1000)
+      if (delaySeconds > 0) await pause(delaySeconds * 1000)
       clearInterval(sweeper)
       timeOuts.stop()
       retention.stop()
       authority.cutOffMarks.close()
-      authority.events.close()
+      // Whoever listens is let go once nobody can connect here any more, and finds another authority.
+      const closed = () => {
+        authority.events.close()
+        feed.close()
+      }
+      await serving.stop({ linger, closed })
       authority.processes.close()
       authority.lastSeen.close()
-      operators?.close()
-      feed.close()
-      await drain(server)
       await authority.notices.stop()
+      await authority.tracing?.close()
       await store.close()
+      log.info('the authority has stopped')
       log.flush()
     },
   }
@@ -156,39 +171,6 @@ async function startOn(
 async function sweep({ view, indexes }: Authority) {
   await indexes.refresh().catch(() => {})
   view.bits.retire(indexes.firstList)
-}
-
-/** All of them or none. */
-async function openPorts(authority: Authority, metrics: Metrics) {
-  const { config } = authority
-  const operators = config.metrics && (await serveMetrics(metrics, authority.health, config.metrics))
-  try {
-    return { operators, server: await listen(authority) }
-  } catch (error) {
-    operators?.close()
-    throw error
-  }
-}
-
-async function listen(authority: Authority): Promise<Server> {
-  const { config, listener } = authority
-  const server = createServer(SERVER_LIMITS, listener)
-  server.on('upgrade', (req, socket, head) => void upgradeEndpoint(authority, req, socket, head))
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(config.port, config.host, resolve)
-  })
-  return server
-}
-
-/** What is being served may finish; a connection that falls idle goes at once. */
-async function drain(server: Server): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve))
-  const idle = setInterval(() => server.closeIdleConnections(), 20)
-  const patience = setTimeout(() => server.closeAllConnections(), 5_000)
-  await closed
-  clearInterval(idle)
-  clearTimeout(patience)
 }
 
 /** What is not in the log any more is no place to go on from: whoever reads the lists then is sent everything. */

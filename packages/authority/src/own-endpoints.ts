@@ -47,7 +47,7 @@ const OPERATIONS: Record<string, (asked: Asked) => Promise<void>> = {
 
 /**
  * What is done at a path, by method; nothing for any other path.
- * @returns the methods that the path takes, and what serves them
+ * @returns the pattern of the path, the methods that it takes, and what serves them
  */
 export function ownRoute(authority: Authority, path: string) {
   const [, what, id = ''] = /^\/v1\/(sessions|devices)(?:\/([\w-]{1,64}))?$/.exec(path) ?? []
@@ -56,6 +56,7 @@ export function ownRoute(authority: Authority, path: string) {
   const target = id === '' || named ? [what, id].filter(Boolean).join('/') : `${what}/`
   const all = Object.entries(OPERATIONS).filter(([name]) => name.split(' ')[1] === target)
   return {
+    pattern: `/v1/${target.replace(/\/$/, '/{id}')}`,
     methods: all.map(([name]) => name.split(' ')[0] as string),
     async serve(req: IncomingMessage, res: ServerResponse) {
       const claims = await authenticate(authority, req)

@@ -54,7 +54,7 @@ export async function fail(
   const shown = asRescindError(error)
   if (shown.code === 'INTERNAL') {
     const { message, stack } = error as Error
-    authority.log.error({ requestId: id, path: loggedPath(req), error: message, stack }, 'request failed')
+    authority.log.error({ path: loggedPath(req), error: message, stack }, 'request failed')
   }
   if (!wantsPage(req) || res.headersSent) {
     // OAuth clients read `error` as one of the RFC's words.

@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import type { Logger } from 'pino'
 import { emailEndpoint, passwordEndpoint } from './account-endpoints.ts'
 import { adminRoute } from './admin-endpoints.ts'
 import type { Authority, Origins } from './authority.ts'
@@ -11,7 +9,7 @@ import { endedNotMeEndpoint, endedPageEndpoint, endedSignInEndpoint } from './en
 import { RescindError } from './errors.ts'
 import { LIST_TTL } from './feed/status-list.ts'
 import { declaredTooLong, tooLarge } from './http/body.ts'
-import { loggedPath } from './http/logged-path.ts'
+import { inRequest, type RequestContext, requestId } from './http/context.ts'
 import { sendHtml, sendJson } from './http/respond.ts'
 import { forgotEndpoint, notMeEndpoint, resetEndpoint } from './mailed-links.ts'
 import { CODE_PATH } from './mcp/flow.ts'
@@ -22,7 +20,7 @@ import { interactionEndpoint } from './oauth/interaction.ts'
 import { introspectionEndpoint } from './oauth/introspect.ts'
 import { revocationEndpoint } from './oauth/revoke.ts'
 import { GLOBAL_TOKEN_REVOCATION, ROUTES } from './oauth/routes.ts'
-import { isLibraryPath, toLibrary } from './oauth/to-library.ts'
+import { libraryRoute, toLibrary } from './oauth/to-library.ts'
 import { userinfoEndpoint } from './oauth/userinfo.ts'
 import { ownRoute } from './own-endpoints.ts'
 import { codePage } from './pages/code.ts'
@@ -30,6 +28,7 @@ import { homePage } from './pages/home.ts'
 import { logo } from './pages/logo.ts'
 import { stylesheet } from './pages/styles.ts'
 import { fail, notFound, refuseMethod } from './refusals.ts'
+import { watchRequest } from './request-log.ts'
 import { revokeEndpoint, sessionEndpoint } from './v1.ts'
 import { endedEndpoint } from './why-ended.ts'
 
@@ -39,11 +38,11 @@ type Route = { methods: string[]; serve: Endpoint }
 /** The request listener of an authority: one table of paths, and the protocol library behind it. */
 export function createListener(authority: Authority): RequestListener {
   const routes = createRoutes(authority)
-  const { origins, health, log } = authority
+  const { origins, health } = authority
   const { issuer, trustProxy } = authority.config
   const { host } = new URL(issuer)
 
-  async function serve(req: IncomingMessage, res: ServerResponse) {
+  async function serve(req: IncomingMessage, res: ServerResponse, context: RequestContext) {
     if (declaredTooLong(req)) throw tooLarge()
     if (!trustProxy && !ownHost(req.headers.host, host)) {
       throw new RescindError('NOT_FOUND', `This server answers for ${host} only.`)
@@ -56,54 +55,45 @@ export function createListener(authority: Authority): RequestListener {
     if (cors(origins, req, res)) return
     if (url.pathname === '/mcp') refuseForeignOrigin(req, issuer, origins)
     const { pathname } = url
-    const route =
-      routes.get(pathname) ??
-      ownRoute(authority, pathname) ??
-      adminRoute(authority, pathname) ??
-      consoleRoute(authority, pathname)
+    const exact = routes.get(pathname)
+    const route = exact
+      ? { pattern: pathname, ...exact }
+      : (ownRoute(authority, pathname) ??
+        adminRoute(authority, pathname) ??
+        consoleRoute(authority, pathname))
     if (route) {
+      context.route = route.pattern
       if (!route.methods.includes(req.method ?? '')) return refuseMethod(authority, req, res, route.methods)
       return route.serve(req, res, url)
     }
     const list = /^\/status-lists\/(\d{1,9})$/.exec(url.pathname)?.[1]
-    if (list && /^(GET|HEAD)$/.test(`${req.method}`))
+    if (list && /^(GET|HEAD)$/.test(`${req.method}`)) {
+      context.route = '/status-lists/{list}'
       return sendStatusList(authority, req, res, url, Number(list))
+    }
     const step = /^\/interaction\/([\w-]{1,64})(?:\/(login|consent|cancel))?$/.exec(url.pathname)
     if (step && (req.method === 'GET' ? !step[2] : req.method === 'POST' && step[2])) {
+      context.route = `/interaction/{uid}${step[2] ? `/${step[2]}` : ''}`
       return interactionEndpoint(authority, req, res, step.slice(1))
     }
-    if (isLibraryPath(url.pathname)) return toLibrary(authority, req, res, url)
+    context.route = libraryRoute(pathname)
+    if (context.route) return toLibrary(authority, req, res, url)
     await notFound(authority, req, res)
   }
 
   return (req, res) => {
     if (health.answer(req, res)) return
     const id = requestId(req, trustProxy)
+    const context: RequestContext = { id }
+    watchRequest(authority, req, res, context)
     res.setHeader('x-request-id', id)
     res.setHeader('x-content-type-options', 'nosniff')
-    if (health.stopping) res.setHeader('connection', 'close')
-    if (log.isLevelEnabled('debug')) logRequest(log, req, res, id)
-    serve(req, res)
-      .catch((error: unknown) => fail(authority, req, res, error, id))
-      .catch(() => res.destroy())
+    inRequest(context, () =>
+      serve(req, res, context)
+        .catch((error: unknown) => fail(authority, req, res, error, id))
+        .catch(() => res.destroy()),
+    )
   }
-}
-
-/** What a proxy of ours calls the request; whatever else says so is not listened to. */
-function requestId({ headers }: IncomingMessage, trustProxy: boolean): string {
-  const given = headers['x-request-id']
-  const taken = trustProxy && typeof given === 'string' && /^[\w.:-]{8,64}$/.test(given)
-  return taken ? given : randomBytes(9).toString('base64url')
-}
-
-/** A line for each request, with nothing of what was sent: a query or a body holds codes and tokens. */
-function logRequest(log: Logger, req: IncomingMessage, res: ServerResponse, id: string) {
-  const began = performance.now()
-  const path = loggedPath(req)
-  res.once('close', () => {
-    const ms = Math.round((performance.now() - began) * 10) / 10
-    log.debug({ requestId: id, method: req.method, path, status: res.statusCode, ms }, 'request')
-  })
 }
 
 function createRoutes(authority: Authority): Map<string, Route> {

@@ -47,7 +47,7 @@ const PAGES: Record<string, Serve> = {
 
 /**
  * What is done at a path of the console, by method; nothing for any other path.
- * @returns the methods that the path takes, and what serves them
+ * @returns the pattern of the path, the methods that it takes, and what serves them
  */
 export function consoleRoute(authority: Authority, path: string) {
   const [, sub = ''] = /^\/admin\/accounts\/([\w-]{1,64})(?:\/|$)/.exec(path) ?? []
@@ -57,6 +57,7 @@ export function consoleRoute(authority: Authority, path: string) {
     .flatMap((name) => (name.startsWith('GET ') ? ['GET', 'HEAD'] : ['POST']))
   if (methods.length === 0) return undefined
   return {
+    pattern: target.replace('*', '{sub}'),
     methods,
     async serve(req: IncomingMessage, res: ServerResponse, url: URL) {
       const asking = await letIn(authority, req, res, url, sub)

@@ -1,31 +1,19 @@
-import { createTransport } from 'nodemailer'
 import type { Authority } from '../authority.ts'
 import type { Config } from '../config.ts'
 import { mailOfRevocation } from '../domain/notices.ts'
 import { type EndedSession, renderMail } from '../pages/mail.ts'
 import type { DueDelivery } from '../store/deliveries.ts'
 import { clientFacts } from './clients.ts'
+import { createMailTransport } from './mail-transport.ts'
 import type { MailPayload } from './plan-mail.ts'
 import type { Attempt } from './send.ts'
 
-const TIMEOUT = 10_000
 /** A mail names so many sessions that ended; the rest are counted. */
 const MAX_NAMED = 10
 
 /** Sends mail by SMTP. */
 export function createMailer({ mail, issuer, name }: Pick<Config, 'mail' | 'issuer' | 'name'>) {
-  const limits = { connectionTimeout: TIMEOUT, greetingTimeout: TIMEOUT, socketTimeout: TIMEOUT }
-  // What is in a message never makes the library open a file or a URL.
-  const safety = { disableFileAccess: true, disableUrlAccess: true }
-  const transport =
-    mail &&
-    createTransport({
-      url: mail.smtp,
-      ...limits,
-      ...safety,
-      dnsTimeout: TIMEOUT,
-      requireTLS: needsTls(mail.smtp),
-    })
+  const transport = mail && createMailTransport(mail)
   const { hostname } = new URL(issuer)
 
   async function send(authority: Authority, delivery: DueDelivery, signal: AbortSignal): Promise<Attempt> {
@@ -62,12 +50,6 @@ export function createMailer({ mail, issuer, name }: Pick<Config, 'mail' | 'issu
     }
   }
   return { send, close: () => transport?.close() }
-}
-
-/** A password is not sent over a network in clear, whatever the server offers. */
-function needsTls(smtp: string): boolean {
-  const { hostname, username } = new URL(smtp)
-  return username !== '' && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 }
 
 /** Resolves as `work` does, unless the signal fires before. */

@@ -3,7 +3,7 @@ import { WEBHOOK_TYPES } from '../domain/notices.ts'
 
 /* The settings of the notices; config.ts has the rest. */
 
-const webUrl = (value: string) => {
+export const webUrl = (value: string) => {
   const url = URL.parse(value)
   return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.hash === ''
 }

@@ -4,6 +4,7 @@ import { adminResource } from '../administrators.ts'
 import type { Authority, MountedProvider } from '../authority.ts'
 import type { ResourceConfig } from '../config.ts'
 import { lifetimesOf, longestToken } from '../domain/policy.ts'
+import { loggedPath } from '../http/logged-path.ts'
 import { PAGE_HEADERS } from '../http/respond.ts'
 import { errorPage } from '../pages/error.ts'
 import { confirmSignOutPage, signedOutPage, stayedPage } from '../pages/signed-out.ts'
@@ -39,7 +40,7 @@ export function mountProvider(authority: Authority): MountedProvider {
   Object.assign(provider.Client.prototype, { backchannelLogout: async () => {} })
   provider.registerGrantType('refresh_token', refreshGrant(authority), ['refresh_token', 'scope', 'resource'])
   provider.on('server_error', (ctx, error) => {
-    log.error({ path: ctx.path, error: error.message, stack: error.stack }, 'protocol error')
+    log.error({ path: loggedPath(ctx.req), error: error.message, stack: error.stack }, 'protocol error')
   })
   const emitter: EventEmitter = provider
   emitter.on('error', (error: Error) =>

@@ -12,9 +12,15 @@ const MAX_REGISTRATION = 8 * 1024
 const LIBRARY_PATHS =
   /^\/(oauth\/(authorize(\/[\w-]{1,64})?|token|jwks|par|register(\/[\w.~:%-]{1,512})?|logout(\/confirm|\/success)?)|\.well-known\/(openid-configuration|oauth-authorization-server))$/
 
-/** The library takes other spellings of its paths too; one is enough, and the budgets go by it. */
-export function isLibraryPath(path: string): boolean {
-  return LIBRARY_PATHS.test(path)
+/**
+ * The library takes other spellings of its paths too; one is enough, and the budgets go by it.
+ * @returns the pattern of a path of its; nothing for any other
+ */
+export function libraryRoute(path: string): string | undefined {
+  if (!LIBRARY_PATHS.test(path)) return undefined
+  return path
+    .replace(/^(\/oauth\/authorize\/).*/, '$1{uid}')
+    .replace(/^(\/oauth\/register\/).*/, '$1{client_id}')
 }
 
 /**

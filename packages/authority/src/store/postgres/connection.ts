@@ -9,6 +9,8 @@ const SILENT = 6_000
 /** Who holds the lock that all wait for and does nothing (a process that is paused) loses it, in ms. */
 const IDLE_IN_TRANSACTION = 3_000
 const READERS = 8
+/** What an authority uses at most: one that writes, one that listens, and those that read. */
+export const CONNECTIONS = READERS + 2
 const INT8 = 20
 
 /** Numbers of ours fit into 53 bits. */
