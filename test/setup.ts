@@ -122,6 +122,9 @@ async function startSome(config: Config, options: { now: () => number; hooks: Ho
     others: [second.authority],
     urls: started.map(({ url }) => url),
     url: `http://127.0.0.1:${config.port}`,
+    async reload(read) {
+      for (const one of started) await one.reload(read)
+    },
     async close() {
       await Promise.all(started.map((one) => one.close()))
       await balancer.stop()
@@ -184,6 +187,7 @@ export async function startTestAuthority(
       running = await startSome(config, { now, hooks })
     },
     close: () => running.close(),
+    reload: (read) => running.reload(read),
     async stop() {
       await running.close()
       rmSync(data, { recursive: true, force: true })

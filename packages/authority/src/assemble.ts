@@ -46,6 +46,9 @@ export async function assemble(base: Base, metrics: Metrics): Promise<Authority>
     statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.head) }),
     ...{ watch: createWatch(now), origins: createOrigins(), failures: createFailures(now) },
     provider: () => mounted,
+    remount() {
+      mounted = mountProvider(authority)
+    },
   }) as unknown as Authority
   authority.lastSeen = createLastSeen({ store, now, log })
   authority.feed = await openFeed(authority, metrics)

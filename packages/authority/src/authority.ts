@@ -3,7 +3,7 @@ import type { Verifier } from '@rescind/guard/verify'
 import type { RevocationView } from '@rescind/guard/view'
 import type { Provider } from 'oidc-provider'
 import type { Logger } from 'pino'
-import type { Config } from './config.ts'
+import type { ClientConfig, Config } from './config.ts'
 import type { LoggedRevocation } from './domain/ending.ts'
 import type { Failures } from './failures.ts'
 import type { CutOffMarks } from './feed/cut-off-marks.ts'
@@ -24,7 +24,9 @@ import type { Tracing } from './tracing/tracing.ts'
 
 /** The web origins of registered clients. */
 export type Origins = {
-  add(redirectUris: readonly string[], ofConfiguration?: boolean): void
+  add(redirectUris: readonly string[]): void
+  /** Those of the configuration, in place of what it had before. */
+  configure(clients: ClientConfig[]): void
   has(origin: string): boolean
 }
 
@@ -65,6 +67,8 @@ export type Authority = {
   /** The keys as they are now; a rotation replaces them while we run. */
   ring(): KeyRing
   provider(): MountedProvider
+  /** Builds it anew, as the configuration and the keys are now. */
+  remount(): void
   /** Verifies the access tokens that we issued and that may still live. */
   verifier: Verifier
   /** Knows every token that we ever issued: only for killing it. */

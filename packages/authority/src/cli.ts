@@ -224,6 +224,7 @@ const LINGER = 1_000
 
 async function serve(values: Options) {
   const running = await startAuthority(configFrom(values))
+  process.on('SIGHUP', () => void running.reload(() => configFrom(values)))
   let stopping = false
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, async () => {

@@ -182,7 +182,9 @@ function readFile(path: string): Record<string, unknown> {
     if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed))
       return parsed as Record<string, unknown>
   } catch (error) {
-    throw new ConfigError(`The configuration file ${path} is not valid JSON: ${(error as Error).message}`)
+    // Without the piece of the file that is shown after it: it may be a secret.
+    const said = (error as Error).message.replace(/, (\.\.\.)?".*$/s, '')
+    throw new ConfigError(`The configuration file ${path} is not valid JSON: ${said}`)
   }
   throw new ConfigError(`The configuration file ${path} must hold one JSON object.`)
 }

@@ -1,20 +1,19 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { ADMIN_SCOPE, adminResource } from './administrators.ts'
 import { assemble, type Base } from './assemble.ts'
 import type { Authority } from './authority.ts'
+import { withBuiltIns } from './built-ins.ts'
 import type { Config } from './config.ts'
 import type { LoggedRevocation, LogPosition } from './domain/revocation.ts'
 import { stillMatters, toRecord } from './feed/record.ts'
 import type { Hooks } from './hooks.ts'
-import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
 import { createMetrics } from './metrics.ts'
 import { startNotices } from './notify/notices.ts'
 import { checkClients } from './oauth/check-clients.ts'
 import { loadOrigins } from './oauth/cors.ts'
-import { OWN_PAGES, PAGES_CLIENT } from './oauth/signed-in.ts'
 import { openData } from './open-data.ts'
 import type { Locate } from './places.ts'
+import { reload } from './reload.ts'
 import { createLog } from './request-log.ts'
 import { startRetention } from './retention.ts'
 import { openPorts } from './serving.ts'
@@ -25,6 +24,8 @@ import type { Tracing } from './tracing/tracing.ts'
 export type RunningAuthority = {
   authority: Authority
   url: string
+  /** Takes over what can be changed while it runs; what can’t be used changes nothing, and is logged. */
+  reload(read: () => Config): Promise<void>
   /**
    * Says that it stops, waits until load balancers have noticed (`shutdown.delaySeconds`), and stops; what is being served may
    * finish.
@@ -34,39 +35,6 @@ export type RunningAuthority = {
 }
 
 const SWEEP = 10_000
-
-/** Adds what every authority has: a client for agents, and as resources its MCP endpoint and its administration. */
-function withBuiltIns(config: Config): Config {
-  const { issuer } = config
-  const scopes = { 'account:read': 'See whose session this is' }
-  const agent = {
-    client_id: AGENT_CLIENT,
-    client_name: 'An agent of yours',
-    redirect_uris: [`${issuer}${CODE_PATH}`],
-    token_endpoint_auth_method: 'none',
-    firstParty: false,
-  }
-  const mcp = { resource: `${issuer}/mcp`, name: `${config.name} MCP`, scopes }
-  const administration = {
-    resource: adminResource(issuer),
-    name: `${config.name} administration`,
-    scopes: { [ADMIN_SCOPE]: 'End anybody’s sessions, and change any account' },
-  }
-  const pages: Config['clients'][number] = {
-    client_id: PAGES_CLIENT,
-    client_name: config.name,
-    redirect_uris: OWN_PAGES.map((path) => issuer + path),
-    response_types: ['none'],
-    grant_types: [],
-    token_endpoint_auth_method: 'none',
-    firstParty: true,
-  }
-  return {
-    ...config,
-    clients: [agent, pages, ...config.clients],
-    resources: [...config.resources, mcp, ...(config.admins.length > 0 ? [administration] : [])],
-  }
-}
 
 /**
  * Starts an authority and resolves once it answers.
@@ -140,6 +108,7 @@ async function startOn(base: Base, options: { locate?: Locate; hooks?: Hooks }):
   return {
     authority,
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+    reload: (read) => reload(authority, read),
     async close({ linger = 0 } = {}) {
       const { delaySeconds } = config.shutdown
       log.info({ delaySeconds }, 'the authority is stopping')

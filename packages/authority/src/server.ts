@@ -32,6 +32,8 @@ import { watchRequest } from './request-log.ts'
 import { revokeEndpoint, sessionEndpoint } from './v1.ts'
 import { endedEndpoint } from './why-ended.ts'
 
+const METADATA = '/.well-known/oauth-protected-resource'
+
 type Endpoint = (req: IncomingMessage, res: ServerResponse, url: URL) => Promise<void> | void
 type Route = { methods: string[]; serve: Endpoint }
 
@@ -60,7 +62,8 @@ export function createListener(authority: Authority): RequestListener {
       ? { pattern: pathname, ...exact }
       : (ownRoute(authority, pathname) ??
         adminRoute(authority, pathname) ??
-        consoleRoute(authority, pathname))
+        consoleRoute(authority, pathname) ??
+        metadataRoute(authority, pathname))
     if (route) {
       context.route = route.pattern
       if (!route.methods.includes(req.method ?? '')) return refuseMethod(authority, req, res, route.methods)
@@ -152,20 +155,16 @@ function createRoutes(authority: Authority): Map<string, Route> {
     ['/assets/rescind.svg', asset('image/svg+xml', logo)],
   ])
   for (const [path, { type, text }] of liveAssets()) routes.set(path, asset(type, text))
-  for (const [path, metadata] of resourceMetadata(authority))
-    routes.set(
-      path,
-      get((_req, res) => sendJson(res, 200, metadata)),
-    )
   return routes
 }
 
-/** What says of our own resources where their tokens come from (RFC 9728), by path. */
-function* resourceMetadata({ config: { issuer, resources } }: Authority): Generator<[string, object]> {
+/** What says of our own resources where their tokens come from (RFC 9728); the configuration may change while we run. */
+function metadataRoute({ config: { issuer, resources } }: Authority, asked: string) {
+  if (!asked.startsWith(METADATA)) return undefined
   for (const { resource, name, scopes } of resources) {
     const { origin, pathname } = new URL(resource)
     if (origin !== issuer) continue
-    const path = `/.well-known/oauth-protected-resource${pathname === '/' ? '' : pathname}`
+    if (asked !== METADATA + (pathname === '/' ? '' : pathname)) continue
     const metadata = {
       resource,
       resource_name: name,
@@ -174,8 +173,10 @@ function* resourceMetadata({ config: { issuer, resources } }: Authority): Genera
       bearer_methods_supported: ['header'],
       dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519'],
     }
-    yield [path, metadata]
+    const serve: Endpoint = (_req, res) => sendJson(res, 200, metadata)
+    return { pattern: asked, methods: ['GET', 'HEAD'], serve }
   }
+  return undefined
 }
 
 /** One status list, for whoever asks: it says which places are dead, not whose they are. */

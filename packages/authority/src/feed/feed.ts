@@ -8,7 +8,7 @@ import { addressOf } from '../http/address.ts'
 import type { Store } from '../store/store.ts'
 import { catchUp } from './catch-up.ts'
 import { type Confirmation, confirm } from './confirm.ts'
-import { concerns, createGroups, type Group } from './groups.ts'
+import { concerns, createGroups, type Group, regroup } from './groups.ts'
 import {
   type ConnectedGuard,
   dropGuard,
@@ -58,6 +58,8 @@ export type Feed = {
   publish(revocation: LoggedRevocation): void
   /** Tells every guard the signing keys as they are now. */
   announceKeys(): void
+  /** Other APIs from now on; guards of one that changed are to connect again. */
+  regroup(resources: ResourceConfig[]): void
   confirm(revocations: LoggedRevocation[], ms: number): Promise<Confirmation>
   guards(): GuardState[]
   /** How many guards are connected, by client. */
@@ -148,6 +150,7 @@ export function createFeed(options: FeedOptions): Feed {
       const frame = write({ type: 'keys', kids: kids() })
       for (const { guards } of groups.values()) for (const guard of guards) sendLive(guard, frame)
     },
+    regroup: (resources) => takeOver(groups, resources),
     confirm: (revocations, ms) => confirm(groups.values(), revocations, ms),
     guards: () => [...groups.values()].flatMap(statesOf),
     counts: () => countsOf(groups),
@@ -183,6 +186,10 @@ function countsOf(groups: Map<string, Group>): Record<string, number> {
 
 function concernsAny(group: Group | undefined, revocations: LoggedRevocation[]): boolean {
   return group !== undefined && revocations.some((one) => concerns(group, one) && toRecord(one))
+}
+
+function takeOver(groups: Map<string, Group>, resources: ResourceConfig[]) {
+  for (const guard of regroup(groups, resources)) dropGuard(guard, 1012, 'the configuration has changed')
 }
 
 function closeAll({ clients }: WebSocketServer, stopBeating: () => void) {

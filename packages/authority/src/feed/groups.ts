@@ -33,6 +33,24 @@ export function createGroups(resources: ResourceConfig[]): Map<string, Group> {
   return groups
 }
 
+/**
+ * Changes the groups into those of other resources; one that stays as it was keeps its guards.
+ * @returns the guards that belong to none any more
+ */
+export function regroup(groups: Map<string, Group>, resources: ResourceConfig[]): ConnectedGuard[] {
+  const next = createGroups(resources)
+  const homeless: ConnectedGuard[] = []
+  for (const [clientId, group] of groups) {
+    if (next.get(clientId)?.resources.join(' ') === group.resources.join(' ')) next.delete(clientId)
+    else {
+      groups.delete(clientId)
+      homeless.push(...group.guards)
+    }
+  }
+  for (const [clientId, group] of next) groups.set(clientId, group)
+  return homeless
+}
+
 /** Whether a group's guards have to hear of a revocation: it kills what their APIs would accept. */
 export function concerns({ resources }: Group, revocation: LoggedRevocation): boolean {
   const audiences = revocation.what === 'cut_off' ? undefined : revocation.audiences

@@ -9,15 +9,15 @@ const MAX_ORIGINS_OF_ONE = 20
 
 /** The origins of browser apps: where redirect URIs point. A native app's scheme has none. */
 export function createOrigins(): Origins {
-  const configured = new Set<string>()
+  let configured = new Set<string>()
   const registered = new Set<string>()
   return {
-    add(redirectUris, ofConfiguration = false) {
-      const origins = ofConfiguration ? configured : registered
-      for (const uri of redirectUris.slice(0, ofConfiguration ? Infinity : MAX_ORIGINS_OF_ONE)) {
-        const url = URL.parse(uri)
-        if (url && /^https?:$/.test(url.protocol)) origins.add(url.origin)
-      }
+    configure(clients) {
+      const uris = clients.flatMap(({ redirect_uris }) => (redirect_uris as string[] | undefined) ?? [])
+      configured = new Set(uris.flatMap(originOf))
+    },
+    add(redirectUris) {
+      for (const origin of redirectUris.slice(0, MAX_ORIGINS_OF_ONE).flatMap(originOf)) registered.add(origin)
       for (const oldest of registered) {
         if (registered.size <= MAX_ORIGINS) break
         registered.delete(oldest)
@@ -27,9 +27,14 @@ export function createOrigins(): Origins {
   }
 }
 
+function originOf(uri: string): string[] {
+  const url = URL.parse(uri)
+  return url && /^https?:$/.test(url.protocol) ? [url.origin] : []
+}
+
 /** The origins of all clients that are registered at start. */
 export async function loadOrigins({ config, store, seal, origins }: Authority): Promise<void> {
-  for (const client of config.clients) origins.add((client.redirect_uris as string[] | undefined) ?? [], true)
+  origins.configure(config.clients)
   for (const { id, payload } of await store.read({ kind: 'records', model: 'Client' })) {
     const client = JSON.parse(seal.open(payload, `Client:${id}`)) as { redirect_uris?: string[] }
     origins.add(client.redirect_uris ?? [])
