@@ -11,6 +11,8 @@ export type TcpProxy = {
   delay(ms: number): void
   /** As it was. What a black hole took is lost: its connections end. */
   mend(): void
+  /** From now on new connections go to this port. */
+  aim(port: number): void
   stop(): Promise<void>
 }
 
@@ -18,23 +20,30 @@ export async function startTcpProxy(target: number, port = 0): Promise<TcpProxy>
   const pairs = new Set<[Socket, Socket]>()
   let mode: 'open' | 'down' | 'black-hole' = 'open'
   let lag = 0
+  let aimed = target
 
   const end = () => {
     for (const pair of pairs) for (const socket of pair) socket.destroy()
     pairs.clear()
   }
   function pass(from: Socket, to: Socket) {
+    // What comes later never overtakes, however the lag changes: a wire that does would be no TCP.
+    const late: Buffer[] = []
     from.on('data', (bytes) => {
       if (mode === 'black-hole') return
-      if (lag === 0) to.write(bytes)
-      else setTimeout(() => to.writable && to.write(bytes), lag)
+      if (lag === 0 && late.length === 0) return void to.write(bytes)
+      late.push(bytes)
+      setTimeout(() => {
+        const next = late.shift()
+        if (next && to.writable) to.write(next)
+      }, lag)
     })
     from.on('error', () => {})
     from.on('close', () => mode !== 'black-hole' && to.destroy())
   }
   const server = createServer((near) => {
     if (mode === 'down') return near.destroy()
-    const far = connect(target, '127.0.0.1')
+    const far = connect(aimed, '127.0.0.1')
     pairs.add([near, far])
     pass(near, far)
     pass(far, near)
@@ -59,6 +68,9 @@ export async function startTcpProxy(target: number, port = 0): Promise<TcpProxy>
       if (mode === 'black-hole') end()
       mode = 'open'
       lag = 0
+    },
+    aim(to) {
+      aimed = to
     },
     stop() {
       end()
