@@ -29,7 +29,7 @@ export async function startTcpProxy(target: number, port = 0): Promise<TcpProxy>
   function pass(from: Socket, to: Socket) {
     // What comes later never overtakes, however the lag changes: a wire that does would be no TCP.
     const late: Buffer[] = []
-    from.on('data', (bytes) => {
+    from.on('data', (bytes: Buffer) => {
       if (mode === 'black-hole') return
       if (lag === 0 && late.length === 0) return void to.write(bytes)
       late.push(bytes)

@@ -1,12 +1,15 @@
 import type { Violation } from './check.ts'
 import type { Final } from './final.ts'
 import type { Entry } from './history.ts'
-import { mayBeReuse, type Apart } from './refreshes.ts'
+import { type Apart, mayBeReuse } from './refreshes.ts'
 
 const BY_HAND = new Set(['revoke-pair', 'revoke-access', 'revoke-refresh', 'ticket'])
 
 /** All that could end each session, in the words of the log. */
-export function causes(entries: readonly Entry[], apart: Apart): (sid: string, account: string) => Set<string> {
+export function causes(
+  entries: readonly Entry[],
+  apart: Apart,
+): (sid: string, account: string) => Set<string> {
   const bySession = Map.groupBy(entries, ({ sid }) => sid ?? '')
   const others = Map.groupBy(
     entries.filter(({ what, outcome }) => what === 'others' && outcome !== 'refused'),

@@ -28,6 +28,8 @@ function isNewest(attempts: readonly Entry[], own: readonly Entry[]): boolean {
   const first = Math.min(...attempts.map(({ n }) => n))
   const before = own.filter(({ n, token }) => n < first && token !== attempts[0]?.token)
   const last = Math.max(...attempts.map(({ n }) => n))
-  const after = own.some(({ n, token, last: atTheEnd }) => n < last && n > first && token !== attempts[0]?.token && !atTheEnd)
+  const after = own.some(
+    ({ n, token, last: atTheEnd }) => n < last && n > first && token !== attempts[0]?.token && !atTheEnd,
+  )
   return !after && before.every(({ outcome }) => outcome === 'ok' || outcome === 'refused')
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { latestAcceptance } from './check-endings.ts'
 import { violations } from './check.ts'
+import { latestAcceptance } from './check-endings.ts'
 import type { Final } from './final.ts'
 import type { Entry } from './history.ts'
 
@@ -53,7 +53,12 @@ describe('a history as it should be', () => {
       logout(),
       entry('introspect', { jti: 'j1', outcome: 'refused' }),
       entry('check', { jti: 'j1' }),
-      entry('refresh', { token: 'b', outcome: 'refused', code: 'revoked: its session has ended', last: true }),
+      entry('refresh', {
+        token: 'b',
+        outcome: 'refused',
+        code: 'revoked: its session has ended',
+        last: true,
+      }),
     ]
     fine(history, final({ guards: [{ guard: 'guard 0', heard: [1, 1], seq: 1 }] }))
     assert.equal(Math.round(latestAcceptance(history)), 1_900)

@@ -6,7 +6,8 @@ export type Apart = readonly { from: number; to: number }[]
 /** For how long an answer that was lost can be had again, by one clock, in ms. */
 export const GRACE = 10_000
 
-const wereApart = (apart: Apart, from: number, to: number) => apart.some((one) => one.from < to && from < one.to)
+const wereApart = (apart: Apart, from: number, to: number) =>
+  apart.some((one) => one.from < to && from < one.to)
 
 /** Whether a session’s refreshes may have looked like a token that came twice: its end as `token_reuse` is then no wonder. */
 export function mayBeReuse(own: readonly Entry[], apart: Apart): boolean {

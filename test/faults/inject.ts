@@ -1,0 +1,98 @@
+import { now } from './history.ts'
+import type { Fault } from './schedule.ts'
+import type { World } from './world.ts'
+
+/** After a clock is right again, what was written by the wrong one may still count for so long, in ms. */
+const AFTERMATH = 11_000
+
+export type Injected = {
+  counts: Record<string, number>
+  skipped: Record<string, number>
+  clocksApart: { from: number; to: number }[]
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Breaks what the schedule says, and mends it again. Of each lane one fault at a time, even when mending takes longer. */
+export async function inject(
+  world: World,
+  faults: readonly Fault[],
+  note: (line: string) => void,
+): Promise<Injected> {
+  const began = now()
+  const injected: Injected = { counts: {}, skipped: {}, clocksApart: [] }
+  const count = (of: Record<string, number>, kind: string) => {
+    of[kind] = (of[kind] ?? 0) + 1
+  }
+  async function carryOut(lane: readonly Fault[]) {
+    for (const fault of lane) {
+      await pause(fault.at - (now() - began))
+      if (fault.kind === 'database-full' && !world.database.disk) {
+        count(injected.skipped, fault.kind)
+        continue
+      }
+      const from = now()
+      note(`${Math.round(from)} ms ${describe(fault)}`)
+      const mend = await breakIt(world, fault)
+      await pause(fault.for - (now() - from))
+      await mend()
+      count(injected.counts, fault.kind)
+      if (fault.kind === 'clock') injected.clocksApart.push({ from, to: now() + AFTERMATH })
+    }
+  }
+  const ofDatabase = ({ kind }: Fault) => /^(database|link|fail)/.test(kind)
+  await Promise.all([carryOut(faults.filter((one) => !ofDatabase(one))), carryOut(faults.filter(ofDatabase))])
+  return injected
+}
+
+function describe({ kind, process, for: ms, by }: Fault): string {
+  const where = process === undefined ? '' : ` of process ${process}`
+  return `${kind}${where} for ${ms} ms${by === undefined ? '' : ` by ${by} ms`}`
+}
+
+/** @returns how it is mended */
+async function breakIt(world: World, { kind, process, by = 0 }: Fault): Promise<() => unknown> {
+  const { database, processes } = world
+  const meant = process === undefined ? processes : processes.slice(process, process + 1)
+  const each = (work: (one: (typeof processes)[number]) => unknown) => Promise.all(meant.map(work))
+  const wires = (kind.startsWith('link') ? meant.map((one) => one.link) : meant.map((one) => one.wire)) ?? []
+  const mendWires = () => {
+    for (const wire of wires) wire.mend()
+  }
+  switch (kind) {
+    case 'kill':
+      await each((one) => one.kill())
+      return () => each((one) => one.start())
+    case 'stop':
+      await each((one) => one.halt())
+      return () => each((one) => one.goOn())
+    case 'clock':
+      await each((one) => one.setClock(by))
+      return () => each((one) => one.setClock(0))
+    case 'database-crash':
+      await database.kill()
+      return () => database.start()
+    case 'database-stop':
+      database.halt()
+      return () => database.goOn()
+    case 'database-full':
+      database.disk?.fill()
+      return () => database.disk?.free()
+    case 'fail-over':
+      await database.failOver?.((port) => {
+        for (const { link } of processes) {
+          link.aim(port)
+          link.cut()
+        }
+      })
+      return () => {}
+    default: {
+      for (const wire of wires) {
+        if (kind.endsWith('cut')) wire.cut(true)
+        else if (kind.endsWith('half-open')) wire.blackHole()
+        else wire.delay(by)
+      }
+      return mendWires
+    }
+  }
+}
