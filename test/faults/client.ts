@@ -75,7 +75,7 @@ export function createClient({ issuer, processes, guards }: World, history: Hist
         history.add({ ...entry, sid: held.sid, jti: held.jti, outcome: 'ok' })
         return held
       } catch (error) {
-        history.add({ ...entry, outcome: 'unknown', code: (error as Error).message.slice(0, 60) })
+        history.add({ ...entry, outcome: 'unknown', code: why(error as Error) })
         return undefined
       }
     },
@@ -109,7 +109,7 @@ export function createClient({ issuer, processes, guards }: World, history: Hist
         const receipt = body.receipt as { ended?: Ended[] } | undefined
         return status === 200
           ? { outcome: 'ok', ended: endedIn(receipt) }
-          : { outcome: 'refused', code: `${body.code}` }
+          : { outcome: 'refused', code: `${body.code}: ${body.error}` }
       })
       return entry
     },
@@ -175,6 +175,14 @@ function readAnswer(
   const { status, body } = answer
   // “Unavailable” means that nothing was done; whether that is so is not taken for granted.
   return status >= 500 ? { outcome: 'unknown', code: `${status}` } : read(status, body)
+}
+
+/** Without addresses and ids, so that the same is counted together. */
+function why({ message }: Error): string {
+  return message
+    .replace(/https?:\S+/g, 'a page')
+    .replace(/"error_description.*/, '')
+    .slice(0, 60)
 }
 
 function outcomeOf(answer: GuardAnswer | undefined): Entry['outcome'] {

@@ -24,7 +24,7 @@ export function deathsIn(entries: readonly Entry[]): Deaths {
     if (!CONFIRM.has(entry.what)) continue
     const { what, outcome, code, sid, jti } = entry
     // “It was revoked before” says as much of the access token that was presented.
-    if (code === 'TOKEN_REVOKED') note(deaths.access, jti, entry)
+    if (code?.startsWith('TOKEN_REVOKED')) note(deaths.access, jti, entry)
     if (outcome !== 'ok') continue
     for (const one of entry.ended ?? []) if (one.what === 'session') note(deaths.sessions, one.sid, entry)
     if (what === 'revoke-pair' || what === 'ticket') note(deaths.sessions, sid, entry)

@@ -29,7 +29,7 @@ export type Device = {
   run(): Promise<void>
 }
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)))
 
 /**
  * A device of a person: signs in, uses and refreshes its session, ends it, begins anew.
@@ -57,6 +57,7 @@ export function createDevice(options: {
       if (!device.held) {
         device.held = await client.signIn(browser, person)
         if (device.held) device.sessions.push(device.held)
+        else await pause(500)
       } else await act(device.held, step.action, step.place)
       await pause(step.rest)
     }

@@ -1,5 +1,5 @@
 import { now } from './history.ts'
-import type { Fault } from './schedule.ts'
+import type { Fault, Lane } from './schedule.ts'
 import type { World } from './world.ts'
 
 /** After a clock is right again, what was written by the wrong one may still count for so long, in ms. */
@@ -11,12 +11,12 @@ export type Injected = {
   clocksApart: { from: number; to: number }[]
 }
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)))
 
 /** Breaks what the schedule says, and mends it again. Of each lane one fault at a time, even when mending takes longer. */
 export async function inject(
   world: World,
-  faults: readonly Fault[],
+  lanes: Record<Lane, Fault[]>,
   note: (line: string) => void,
 ): Promise<Injected> {
   const began = now()
@@ -40,8 +40,7 @@ export async function inject(
       if (fault.kind === 'clock') injected.clocksApart.push({ from, to: now() + AFTERMATH })
     }
   }
-  const ofDatabase = ({ kind }: Fault) => /^(database|link|fail)/.test(kind)
-  await Promise.all([carryOut(faults.filter((one) => !ofDatabase(one))), carryOut(faults.filter(ofDatabase))])
+  await Promise.all(Object.values(lanes).map(carryOut))
   return injected
 }
 
@@ -55,7 +54,7 @@ async function breakIt(world: World, { kind, process, by = 0 }: Fault): Promise<
   const { database, processes } = world
   const meant = process === undefined ? processes : processes.slice(process, process + 1)
   const each = (work: (one: (typeof processes)[number]) => unknown) => Promise.all(meant.map(work))
-  const wires = (kind.startsWith('link') ? meant.map((one) => one.link) : meant.map((one) => one.wire)) ?? []
+  const wires = meant.map((one) => (kind.startsWith('link') ? one.link : one.wire))
   const mendWires = () => {
     for (const wire of wires) wire.mend()
   }
