@@ -37,7 +37,7 @@ export async function inject(
       await pause(fault.for - (now() - from))
       await mend()
       count(injected.counts, fault.kind)
-      if (fault.kind === 'clock') injected.clocksApart.push({ from, to: now() + AFTERMATH })
+      if (fault.kind.startsWith('clock')) injected.clocksApart.push({ from, to: now() + AFTERMATH })
     }
   }
   await Promise.all(Object.values(lanes).map(carryOut))
@@ -67,6 +67,13 @@ async function breakIt(world: World, { kind, process, by = 0 }: Fault): Promise<
       return () => each((one) => one.goOn())
     case 'clock':
       await each((one) => one.setClock(by))
+      return () => each((one) => one.setClock(0))
+    case 'clock-restart':
+      await each(async (one) => {
+        one.setClock(by)
+        await one.kill()
+        one.start()
+      })
       return () => each((one) => one.setClock(0))
     case 'database-crash':
       await database.kill()

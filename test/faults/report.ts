@@ -1,7 +1,7 @@
 import { latestAcceptance } from './check-endings.ts'
 import { deathsIn } from './deaths.ts'
 import type { Final } from './final.ts'
-import type { Entry } from './history.ts'
+import { type Entry, lineOf } from './history.ts'
 import type { Injected } from './inject.ts'
 
 /** What was done, for people. */
@@ -20,14 +20,14 @@ export function report(entries: readonly Entry[], final: Final, { counts, skippe
   const deaths = deathsIn(entries)
   const { log, sessions, audited, guards } = final
   const ended = sessions.flatMap((one) => one.ended ?? [])
-  const slowest = entries.reduce((most, { start, end }) => Math.max(most, end - start), 0)
+  const slowest = entries.toSorted((a, b) => b.end - b.start - (a.end - a.start))[0]
   lines.push(
     `Sessions: ${sessions.length}, ended ${ended.length} (${listed(tally(ended, ({ reason }) => reason))})`,
     `Log: ${log.length} revocations, ${audited.length} audit records of them`,
     `Said to be dead: ${deaths.sessions.size} sessions, ${deaths.access.size} access tokens alone, ${deaths.refreshing.size} refresh tokens alone`,
     `Asked about after that: ${afterDeath(entries, deaths, 'introspect')} introspections, ${afterDeath(entries, deaths, 'check')} checks at guards`,
     `A guard still took a dead token ${Math.round(latestAcceptance(entries))} ms after the answer, at the latest`,
-    `The slowest request took ${Math.round(slowest)} ms`,
+    `The slowest request: ${slowest ? lineOf(slowest) : 'none'}`,
     `Guards heard ${guards.map(({ heard }) => heard.length).join(' and ')} endings`,
   )
   return lines

@@ -11,7 +11,8 @@ export type Fault = {
   by?: number
 }
 
-const OF_PROCESSES = { kill: 4, stop: 4, clock: 2 }
+/** `clock-restart`: a clock is wrong, and the process starts anew by it. */
+const OF_PROCESSES = { kill: 4, stop: 4, clock: 2, 'clock-restart': 1 }
 const OF_DATABASE = { 'database-crash': 3, 'database-stop': 2, 'database-full': 1 }
 /** Wires lead from clients and guards to a process, links from a process to the database. */
 const OF_WIRES = {
@@ -46,7 +47,7 @@ function drawLane(random: Random, end: number, draw: (random: Random) => Drawn):
     const fault = { at, ...draw(random) }
     if (fault.at + fault.for > end) return faults
     faults.push(fault)
-    at += fault.for + random.between(300, 4_000)
+    at += fault.for + random.between(1_000, 7_000)
   }
 }
 
@@ -65,12 +66,12 @@ function ofDatabase(random: Random, replica: boolean): Drawn {
   // Where the data goes from server to server, none of them has the small disk.
   const kind = random.weighed({ ...OF_DATABASE, 'database-full': replica ? 0 : 1 })
   if (kind === 'database-crash') return { kind, for: random.between(0, 2_000) }
-  return { kind, for: random.between(1_000, 8_000) }
+  return { kind, for: random.between(500, 5_000) }
 }
 
 function ofWires(random: Random, processes: number): Drawn {
   const kind = random.weighed(OF_WIRES)
   const which = random.next() < 0.75 ? { process: random.between(0, processes - 1) } : {}
   const by = kind.endsWith('delay') ? { by: random.between(50, 1_500) } : {}
-  return { kind, ...which, ...by, for: random.between(1_000, 7_000) }
+  return { kind, ...which, ...by, for: random.between(1_000, 6_000) }
 }
