@@ -7,13 +7,13 @@ import type { Person } from './world.ts'
 const ACTIONS = {
   check: 30,
   introspect: 20,
-  refresh: 25,
-  'revoke-pair': 6,
-  'revoke-access': 4,
-  'revoke-refresh': 3,
-  ticket: 5,
-  others: 1,
-  'sign-in-again': 1,
+  refresh: 32,
+  'revoke-pair': 3,
+  'revoke-access': 3,
+  'revoke-refresh': 2,
+  ticket: 3,
+  others: 0.5,
+  'sign-in-again': 0.5,
 }
 /** A refresh whose answer was lost is tried again for so long, in ms: within its grace. */
 const REFRESH_AGAIN = 6_000
@@ -52,7 +52,7 @@ export function createDevice(options: {
       const step = {
         action: random.weighed(ACTIONS),
         place: random.between(0, 59),
-        rest: random.between(20, 250),
+        rest: random.between(20, 350),
       }
       if (!device.held) {
         device.held = await client.signIn(browser, person)

@@ -12,6 +12,8 @@ export type Answer = {
   seq?: number
   /** The `seq` of each session that was heard to have ended, in order. */
   heard?: number[]
+  /** Why its connection last broke off. */
+  why?: string
 }
 
 const { ISSUER = '', PORT, AUDIENCE = '', CLIENT_ID = '', CLIENT_SECRET = '' } = process.env
@@ -24,10 +26,13 @@ Socket.prototype.connect = function (this: Socket, ...given: unknown[]) {
 } as typeof connect
 
 const heard: number[] = []
+let why: string | undefined
 const guard = createGuard({
   ...{ issuer: ISSUER, audience: AUDIENCE },
   credentials: { clientId: CLIENT_ID, clientSecret: CLIENT_SECRET },
-  onError: () => {},
+  onError: ({ message }) => {
+    why = message
+  },
 })
 guard.on('session-ended', ({ seq }) => heard.push(seq))
 guard.ready().catch((error: Error) => {
@@ -36,7 +41,7 @@ guard.ready().catch((error: Error) => {
 })
 
 async function answer({ id, token }: Question): Promise<Answer> {
-  if (token === undefined) return { id, ...guard.state(), heard }
+  if (token === undefined) return { id, ...guard.state(), heard, why }
   try {
     await guard.check(token)
     return { id, ok: true }

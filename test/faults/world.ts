@@ -34,6 +34,9 @@ export type World = {
 
 type Size = { processes: number; guards: number; people: number; replica: boolean }
 
+/** Why a guard is not ready, by its name. */
+const reasons = new Map<string, string>()
+
 export async function startWorld({ processes, guards, people, replica }: Size): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'rescind-world-'))
   const database = await startDatabase(replica)
@@ -117,16 +120,22 @@ async function heal({ database, processes }: World): Promise<void> {
   }
 }
 
+async function isLive(guard: Guard): Promise<boolean> {
+  const { live, why } = await guard.state()
+  if (!live && why !== undefined) reasons.set(guard.name, why)
+  return live === true
+}
+
 async function getReady({ processes, guards }: World, ms: number): Promise<string[]> {
   const end = performance.now() + ms
   const waits = [
     ...processes.map((one) => ({ name: one.name, ready: () => isReady(one) })),
-    ...guards.map((one) => ({ name: one.name, ready: async () => (await one.state()).live === true })),
+    ...guards.map((one) => ({ name: one.name, ready: () => isLive(one) })),
   ]
   const missing = await Promise.all(
     waits.map(async ({ name, ready }) => {
       while (!(await ready().catch(() => false))) {
-        if (performance.now() > end) return name
+        if (performance.now() > end) return `${name} ${reasons.get(name) ?? ''}`.trim()
         await new Promise((resolve) => setTimeout(resolve, 100))
       }
       return undefined
