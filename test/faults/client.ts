@@ -19,6 +19,8 @@ export type Held = {
   ticket: string
   /** Its refresh token was revoked alone. */
   stopped?: true
+  /** The answer to its last refresh never came. */
+  lost?: true
 }
 
 /** A real client gives up on a refresh before its grace is over, in ms. */

@@ -103,8 +103,10 @@ export function createDevice(options: {
     for (let at = place; ; at++) {
       const { outcome } = await client.refresh(held, at)
       if (outcome === 'ok') return
+      // What was ended meanwhile, or has to wait.
       const again = outcome === 'unknown' && now() - began < REFRESH_AGAIN && !until()
       if (!again) {
+        if (outcome === 'unknown') held.lost = true
         device.held = undefined
         return
       }

@@ -66,14 +66,16 @@ export async function runTrial(
   }
 }
 
-/** What is signed in refreshes; what was said to be dead is dead, at every process and guard. */
+/** What nobody ended refreshes; what was said to be dead is dead, at every process and guard. */
 async function lookAtTheEnd(client: Client, devices: readonly Device[], history: History): Promise<void> {
   const dead = deathsIn(history.entries).sessions
   const work: (() => Promise<unknown>)[] = []
-  for (const { held, sessions } of devices) {
-    if (held && !held.stopped) work.push(() => refreshAtLast(client, held))
+  for (const { sessions } of devices) {
     for (const one of sessions) {
-      if (!dead.has(one.sid)) continue
+      if (!dead.has(one.sid)) {
+        if (!one.stopped && !one.lost) work.push(() => refreshAtLast(client, one))
+        continue
+      }
       work.push(() => client.refresh(one, one.sid.length, true))
       if (one.expires < Date.now()) continue
       for (let place = 0; place < client.places; place++) work.push(() => client.introspect(one, place, true))
