@@ -9,6 +9,11 @@ export type TcpProxy = {
   blackHole(): void
   /** Passes each piece on after so long, in ms, either way. */
   delay(ms: number): void
+  /**
+   * Breaks each connection off at the piece that has this text in it, from here to there: before it is passed on, or when it was,
+   * so that its answer is lost.
+   */
+  breakAt(text: string, passOn: boolean): void
   /** As it was. What a black hole took is lost: its connections end. */
   mend(): void
   /** From now on new connections go to this port. */
@@ -20,16 +25,23 @@ export async function startTcpProxy(target: number, port = 0): Promise<TcpProxy>
   const pairs = new Set<[Socket, Socket]>()
   let mode: 'open' | 'down' | 'black-hole' = 'open'
   let lag = 0
+  let weak: { text: string; passOn: boolean } | undefined
   let aimed = target
 
   const end = () => {
     for (const pair of pairs) for (const socket of pair) socket.destroy()
     pairs.clear()
   }
-  function pass(from: Socket, to: Socket) {
+  function pass(from: Socket, to: Socket, toTarget: boolean) {
     // What comes later never overtakes, however the lag changes: a wire that does would be no TCP.
     const late: Buffer[] = []
+    let parted = false
     from.on('data', (bytes: Buffer) => {
+      if (weak && toTarget && bytes.includes(weak.text)) {
+        parted = weak.passOn
+        from.destroy()
+        return parted ? to.end(bytes) : to.destroy()
+      }
       if (mode === 'black-hole') return
       if (lag === 0 && late.length === 0) return void to.write(bytes)
       late.push(bytes)
@@ -39,14 +51,14 @@ export async function startTcpProxy(target: number, port = 0): Promise<TcpProxy>
       }, lag)
     })
     from.on('error', () => {})
-    from.on('close', () => mode !== 'black-hole' && to.destroy())
+    from.on('close', () => mode !== 'black-hole' && !parted && to.destroy())
   }
   const server = createServer((near) => {
     if (mode === 'down') return near.destroy()
     const far = connect(aimed, '127.0.0.1')
     pairs.add([near, far])
-    pass(near, far)
-    pass(far, near)
+    pass(near, far, true)
+    pass(far, near, false)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -64,10 +76,14 @@ export async function startTcpProxy(target: number, port = 0): Promise<TcpProxy>
     delay(ms) {
       lag = ms
     },
+    breakAt(text, passOn) {
+      weak = { text, passOn }
+    },
     mend() {
       if (mode === 'black-hole') end()
       mode = 'open'
       lag = 0
+      weak = undefined
     },
     aim(to) {
       aimed = to

@@ -56,7 +56,11 @@ async function breakIt(world: World, { kind, process, by = 0 }: Fault): Promise<
   const each = (work: (one: (typeof processes)[number]) => unknown) => Promise.all(meant.map(work))
   const wires = meant.map((one) => (kind.startsWith('link') ? one.link : one.wire))
   const mendWires = () => {
-    for (const wire of wires) wire.mend()
+    for (const wire of wires) {
+      // With what is on its way.
+      if (kind.endsWith('delay')) wire.cut()
+      wire.mend()
+    }
   }
   switch (kind) {
     case 'kill':
@@ -96,6 +100,7 @@ async function breakIt(world: World, { kind, process, by = 0 }: Fault): Promise<
       for (const wire of wires) {
         if (kind.endsWith('cut')) wire.cut(true)
         else if (kind.endsWith('half-open')) wire.blackHole()
+        else if (kind.endsWith('lost')) wire.breakAt('COMMIT', kind === 'link-answer-lost')
         else wire.delay(by)
       }
       return mendWires

@@ -26,6 +26,7 @@ export function report(entries: readonly Entry[], final: Final, { counts, skippe
     `Log: ${log.length} revocations, ${audited.length} audit records of them`,
     `Said to be dead: ${deaths.sessions.size} sessions, ${deaths.access.size} access tokens alone, ${deaths.refreshing.size} refresh tokens alone`,
     `Asked about after that: ${afterDeath(entries, deaths, 'introspect')} introspections, ${afterDeath(entries, deaths, 'check')} checks at guards`,
+    `Ended although each answer was 503: ${endedAs503(entries, final)} sessions`,
     `A guard still took a dead token ${Math.round(latestAcceptance(entries))} ms after the answer, at the latest`,
     `The slowest request: ${slowest ? lineOf(slowest) : 'none'}`,
     `Guards heard ${guards.map(({ heard }) => heard.length).join(' and ')} endings`,
@@ -41,6 +42,21 @@ function afterDeath(
   return entries.filter((one) => {
     const death = sessions.get(one.sid ?? '')
     return one.what === what && death && one.start > death.since
+  }).length
+}
+
+/** “Unavailable” is to mean that nothing was done. It is counted where it did not, and not a violation: whoever asks again is told. */
+function endedAs503(entries: readonly Entry[], { sessions }: Final): number {
+  const asked = Map.groupBy(
+    entries.filter(({ what }) => what === 'revoke-pair' || what === 'ticket' || what.startsWith('revoke-')),
+    ({ sid }) => sid,
+  )
+  return sessions.filter(({ sid, ended }) => {
+    const own = (asked.get(sid) ?? []).filter(({ outcome }) => outcome !== 'refused')
+    return (
+      ended?.reason === 'user_logout' &&
+      own.every(({ outcome, code }) => outcome === 'unknown' && code === '503')
+    )
   }).length
 }
 

@@ -17,7 +17,9 @@ const OF_DATABASE = { 'database-crash': 3, 'database-stop': 2, 'database-full': 
 /** Wires lead from clients and guards to a process, links from a process to the database. */
 const OF_WIRES = {
   ...{ 'wire-cut': 2, 'wire-half-open': 2, 'wire-delay': 2 },
-  ...{ 'link-cut': 4, 'link-half-open': 4, 'link-delay': 2 },
+  ...{ 'link-cut': 3, 'link-half-open': 3, 'link-delay': 2 },
+  // What is to be committed does not arrive; it arrives, and the answer is lost.
+  ...{ 'link-commit-lost': 3, 'link-answer-lost': 3 },
 }
 export type FaultKind =
   | keyof typeof OF_PROCESSES
@@ -72,6 +74,7 @@ function ofDatabase(random: Random, replica: boolean): Drawn {
 function ofWires(random: Random, processes: number): Drawn {
   const kind = random.weighed(OF_WIRES)
   const which = random.next() < 0.75 ? { process: random.between(0, processes - 1) } : {}
+  if (kind.endsWith('lost')) return { kind, ...which, for: random.between(300, 3_000) }
   const by = kind.endsWith('delay') ? { by: random.between(50, 1_500) } : {}
   return { kind, ...which, ...by, for: random.between(1_000, 6_000) }
 }
