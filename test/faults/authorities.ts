@@ -7,8 +7,10 @@ import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
 /** One process of the authority, with the wires that lead to it and from it. */
 export type AuthorityProcess = {
   name: string
-  /** Where clients and guards reach it: through the wire. */
+  /** Where clients reach it: through the wire. */
   url: string
+  /** Where it is. */
+  port: number
   wire: TcpProxy
   /** Its own way to the database. */
   link: TcpProxy
@@ -65,7 +67,7 @@ export async function createAuthorityProcess(options: {
     await gone
   }
   return {
-    ...{ name, url: `http://localhost:${wire.port}`, wire, link, kill },
+    ...{ name, port, url: `http://localhost:${wire.port}`, wire, link, kill },
     start() {
       wanted = true
       if (!child) spawn()

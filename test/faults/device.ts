@@ -19,7 +19,7 @@ const ACTIONS = {
 const REFRESH_AGAIN = 6_000
 const TRIES = 6
 /** When what died is looked at, in ms after the answer. */
-const LOOKS = [0, 300, 7_050]
+const LOOKS = [0, 300, 7_050, 10_000]
 
 export type Device = {
   /** What it is signed in to. */

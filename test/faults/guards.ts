@@ -1,21 +1,25 @@
 import { fork } from 'node:child_process'
 import { join } from 'node:path'
 import { API, API_GUARD } from '../setup.ts'
+import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
 import type { Answer, Question } from './guard-process.ts'
 
 export type Guard = {
   name: string
   check(token: string): Promise<Answer>
   state(): Promise<Answer>
-  stop(): void
+  /** Between it and its process. */
+  wire: TcpProxy
+  stop(): Promise<void>
 }
 
-/** @param port where it reaches the authority */
-export function startGuard(name: string, issuer: string, port: number): Guard {
+/** @param port where the process is that it follows */
+export async function startGuard(name: string, issuer: string, port: number): Promise<Guard> {
+  const wire = await startTcpProxy(port)
   const child = fork(join(import.meta.dirname, 'guard-process.ts'), {
     env: {
       ...process.env,
-      ...{ ISSUER: issuer, PORT: `${port}`, AUDIENCE: API },
+      ...{ ISSUER: issuer, PORT: `${wire.port}`, AUDIENCE: API },
       ...{ CLIENT_ID: API_GUARD.clientId, CLIENT_SECRET: API_GUARD.clientSecret },
     },
   })
@@ -35,6 +39,10 @@ export function startGuard(name: string, issuer: string, port: number): Guard {
     name,
     check: (token) => ask({ token }),
     state: () => ask({}),
-    stop: () => void child.kill('SIGKILL'),
+    wire,
+    stop() {
+      child.kill('SIGKILL')
+      return wire.stop()
+    },
   }
 }

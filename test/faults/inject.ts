@@ -44,17 +44,20 @@ export async function inject(
   return injected
 }
 
-function describe({ kind, process, for: ms, by }: Fault): string {
-  const where = process === undefined ? '' : ` of process ${process}`
+function describe({ kind, which, for: ms, by }: Fault): string {
+  const where = which === undefined ? '' : ` of ${kind.startsWith('guard') ? 'guard' : 'process'} ${which}`
   return `${kind}${where} for ${ms} ms${by === undefined ? '' : ` by ${by} ms`}`
 }
 
 /** @returns how it is mended */
-async function breakIt(world: World, { kind, process, by = 0 }: Fault): Promise<() => unknown> {
+async function breakIt(world: World, { kind, which, by = 0 }: Fault): Promise<() => unknown> {
   const { database, processes } = world
-  const meant = process === undefined ? processes : processes.slice(process, process + 1)
+  const chosen = <T>(all: T[]) => (which === undefined ? all : all.slice(which, which + 1))
+  const meant = chosen(processes)
   const each = (work: (one: (typeof processes)[number]) => unknown) => Promise.all(meant.map(work))
-  const wires = meant.map((one) => (kind.startsWith('link') ? one.link : one.wire))
+  const wires = kind.startsWith('guard')
+    ? chosen(world.guards).map(({ wire }) => wire)
+    : meant.map((one) => (kind.startsWith('link') ? one.link : one.wire))
   const mendWires = () => {
     for (const wire of wires) {
       // With what is on its way.

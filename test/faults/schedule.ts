@@ -5,8 +5,8 @@ export type Fault = {
   at: number
   for: number
   kind: FaultKind
-  /** Which authority process; absent where all are meant, or the database. */
-  process?: number
+  /** Which authority process, or which guard; absent where all are meant, or the database. */
+  which?: number
   /** How far a clock is moved, or how late each piece comes, in ms. */
   by?: number
 }
@@ -14,30 +14,34 @@ export type Fault = {
 /** `clock-restart`: a clock is wrong, and the process starts anew by it. */
 const OF_PROCESSES = { kill: 4, stop: 4, clock: 2, 'clock-restart': 1 }
 const OF_DATABASE = { 'database-crash': 3, 'database-stop': 2, 'database-full': 1 }
-/** Wires lead from clients and guards to a process, links from a process to the database. */
+/** Wires lead from clients to a process, links from a process to the database. */
 const OF_WIRES = {
   ...{ 'wire-cut': 2, 'wire-half-open': 2, 'wire-delay': 2 },
   ...{ 'link-cut': 3, 'link-half-open': 3, 'link-delay': 2 },
   // What is to be committed does not arrive; it arrives, and the answer is lost.
   ...{ 'link-commit-lost': 3, 'link-answer-lost': 3 },
 }
+/** Between a guard and its process: for longer than it may trust its memory. */
+const OF_GUARDS = { 'guard-cut': 2, 'guard-half-open': 2, 'guard-delay': 1 }
 export type FaultKind =
   | keyof typeof OF_PROCESSES
   | keyof typeof OF_DATABASE
   | keyof typeof OF_WIRES
+  | keyof typeof OF_GUARDS
   | 'fail-over'
-export type Lane = 'processes' | 'database' | 'wires'
+export type Lane = 'processes' | 'database' | 'wires' | 'guards'
 
-export type Plan = { seed: number; seconds: number; processes: number; replica: boolean }
+export type Plan = { seed: number; seconds: number; processes: number; guards: number; replica: boolean }
 
 /** Lanes of faults beside each other: any two that are not of one lane may meet. */
-export function schedule({ seed, seconds, processes, replica }: Plan): Record<Lane, Fault[]> {
+export function schedule({ seed, seconds, processes, guards, replica }: Plan): Record<Lane, Fault[]> {
   const lane = (name: string, draw: (random: Random) => Drawn) =>
     drawLane(createRandom(seed, `faults of ${name}`), seconds * 1_000, draw)
   return {
     processes: lane('processes', (random) => ofProcesses(random, processes)),
     database: lane('database', (random) => ofDatabase(random, replica)),
     wires: lane('wires', (random) => ofWires(random, processes)),
+    guards: lane('guards', (random) => ofGuards(random, guards)),
   }
 }
 
@@ -55,11 +59,11 @@ function drawLane(random: Random, end: number, draw: (random: Random) => Drawn):
 
 function ofProcesses(random: Random, processes: number): Drawn {
   const kind = random.weighed(OF_PROCESSES)
-  const process = random.between(0, processes - 1)
-  if (kind === 'kill') return { kind, process, for: random.between(0, 2_000) }
-  if (kind === 'stop') return { kind, process, for: random.between(1_000, 8_000) }
+  const which = random.between(0, processes - 1)
+  if (kind === 'kill') return { kind, which, for: random.between(0, 2_000) }
+  if (kind === 'stop') return { kind, which, for: random.between(1_000, 8_000) }
   const by = random.pick([-1, 1]) * random.between(60, 300) * 1_000
-  return { kind, process, by, for: random.between(3_000, 10_000) }
+  return { kind, which, by, for: random.between(3_000, 10_000) }
 }
 
 function ofDatabase(random: Random, replica: boolean): Drawn {
@@ -73,8 +77,14 @@ function ofDatabase(random: Random, replica: boolean): Drawn {
 
 function ofWires(random: Random, processes: number): Drawn {
   const kind = random.weighed(OF_WIRES)
-  const which = random.next() < 0.75 ? { process: random.between(0, processes - 1) } : {}
+  const which = random.next() < 0.75 ? { which: random.between(0, processes - 1) } : {}
   if (kind.endsWith('lost')) return { kind, ...which, for: random.between(300, 3_000) }
   const by = kind.endsWith('delay') ? { by: random.between(50, 1_500) } : {}
   return { kind, ...which, ...by, for: random.between(1_000, 6_000) }
+}
+
+function ofGuards(random: Random, guards: number): Drawn {
+  const kind = random.weighed(OF_GUARDS)
+  const by = kind === 'guard-delay' ? { by: random.between(50, 2_500) } : {}
+  return { kind, which: random.between(0, guards - 1), ...by, for: random.between(2_000, 15_000) }
 }

@@ -28,7 +28,7 @@ export type Trial = {
  * @param note hears what happens
  */
 export async function runTrial(
-  plan: Plan & { people: number; devices: number },
+  plan: Omit<Plan, 'guards'> & { people: number; devices: number },
   note: (line: string) => void,
 ): Promise<Trial> {
   const { seed, seconds, processes, people, replica } = plan
@@ -48,7 +48,7 @@ export async function runTrial(
       }),
     )
     const running = Promise.all(devices.map((device) => device.run()))
-    const injected = await inject(world, schedule(plan), note)
+    const injected = await inject(world, schedule({ ...plan, guards: GUARDS }), note)
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, end - now())))
     await world.heal()
     note(`${Math.round(now())} ms healed`)

@@ -52,7 +52,7 @@ export async function startWorld({ processes, guards, people, replica }: Size): 
     heal: () => heal(world),
     getReady: (ms) => getReady(world, ms),
     async stop(keep = false) {
-      for (const guard of world.guards) guard.stop()
+      await Promise.all(world.guards.map((one) => one.stop()))
       await front.stop()
       await Promise.all(world.processes.map((one) => one.stop()))
       await database.stop()
@@ -69,8 +69,8 @@ export async function startWorld({ processes, guards, people, replica }: Size): 
   )
   for (const one of world.processes) one.start()
   for (let n = 0; n < guards; n++) {
-    const { wire } = world.processes[n % processes] as AuthorityProcess
-    world.guards.push(startGuard(`guard ${n}`, issuer, wire.port))
+    const { port } = world.processes[n % processes] as AuthorityProcess
+    world.guards.push(await startGuard(`guard ${n}`, issuer, port))
   }
   const missing = await world.getReady(60_000)
   if (missing.length === 0) return world
@@ -108,8 +108,9 @@ async function addPeople(config: Config, count: number): Promise<Person[]> {
   }
 }
 
-async function heal({ database, processes }: World): Promise<void> {
+async function heal({ database, processes, guards }: World): Promise<void> {
   database.goOn()
+  for (const { wire } of guards) wire.mend()
   database.disk?.free()
   for (const { wire, link, ...process } of processes) {
     wire.mend()
