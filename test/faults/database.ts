@@ -37,7 +37,7 @@ export async function startDatabase(replica: boolean): Promise<Database> {
   let standby = replica ? await joinReplica(primary, SETTINGS) : undefined
   if (standby) all.push(standby)
   const signal = (name: NodeJS.Signals) => {
-    for (const pid of familyOf(primary.pid())) {
+    for (const pid of familyOf(primary.pid)) {
       try {
         process.kill(pid, name)
       } catch {
@@ -88,8 +88,8 @@ export async function run(url: string, sql: string) {
 }
 
 /** A process and its children. */
-function familyOf(pid: number | undefined): number[] {
-  if (pid === undefined) return []
+function familyOf(pid: number): number[] {
+  if (pid === 0) return []
   const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n')
   const pairs = lines.map((line) => line.trim().split(/\s+/).map(Number))
   return [pid, ...pairs.flatMap(([child = 0, parent]) => (parent === pid ? [child] : []))]
