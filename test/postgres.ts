@@ -30,11 +30,14 @@ export type Postgres = {
   kill(): Promise<void>
   start(): Promise<void>
   stop(): Promise<void>
+  /** Its folder: the data in `db`, and room for tablespaces. */
+  folder: string
+  port: number
 }
 
 const USER = 'rescind'
 /** PostgreSQL does not run as root. */
-const NOBODY = 65_534
+export const NOBODY = 65_534
 
 const require = createRequire(import.meta.url)
 
@@ -68,7 +71,11 @@ function serverFolder(asNobody: boolean): string {
   return join(folder, 'native')
 }
 
-export async function startPostgres(settings: string[] = []): Promise<Postgres> {
+/** @param copyFrom fills the folder of its data, instead of a new cluster */
+export async function startPostgres(
+  settings: string[] = [],
+  copyFrom?: (db: string, port: number) => Promise<void>,
+): Promise<Postgres> {
   const asNobody = process.getuid?.() === 0
   const who = asNobody ? { uid: NOBODY, gid: NOBODY } : {}
   const folder = serverFolder(asNobody)
@@ -76,12 +83,18 @@ export async function startPostgres(settings: string[] = []): Promise<Postgres> 
   if (asNobody) chownSync(data, NOBODY, NOBODY)
   const port = await freePort()
   const env = { ...process.env, LC_ALL: 'C', PGTZ: 'UTC' }
-  const initialised = spawnSync(
-    join(folder, 'bin/initdb'),
-    ['-D', join(data, 'db'), '-U', USER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
-    { ...who, env, encoding: 'utf8', cwd: data },
-  )
-  if (initialised.status !== 0) throw new Error(`initdb: ${initialised.stderr || initialised.error?.message}`)
+  if (copyFrom) await copyFrom(join(data, 'db'), port)
+  else initialise()
+
+  function initialise() {
+    const initialised = spawnSync(
+      join(folder, 'bin/initdb'),
+      ['-D', join(data, 'db'), '-U', USER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
+      { ...who, env, encoding: 'utf8', cwd: data },
+    )
+    if (initialised.status !== 0)
+      throw new Error(`initdb: ${initialised.stderr || initialised.error?.message}`)
+  }
 
   let server: ReturnType<typeof spawn> | undefined
   const url = (database: string) => `postgres://${USER}@127.0.0.1:${port}/${database}`
@@ -116,6 +129,7 @@ export async function startPostgres(settings: string[] = []): Promise<Postgres> 
     get pid() {
       return server?.pid ?? 0
     },
+    ...{ folder: data, port },
     start,
     kill: () => end('SIGQUIT'),
     async crash() {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { blockStore, startTestAuthority, type TestAuthority } from './setup.ts'
-import { lives, refresh, refreshed, signIn, type Tokens } from './sign-in.ts'
+import { lives, post, refresh, refreshed, signIn, type Tokens } from './sign-in.ts'
 
 /* RFC 7009, one token at a time, with receipts. */
 
@@ -41,6 +41,18 @@ describe('POST /oauth/revoke', () => {
     assert.ok((receipt.ended?.[0]?.seq ?? 0) > 0)
     assert.equal(await lives(authority.issuer, tokens.access_token), false)
     assert.equal(await stillRefreshes(tokens), true)
+  })
+
+  it('a token from a process whose clock is ahead of the one that is asked: nobody is kept from logging out', async () => {
+    const tokens = await signIn(authority.issuer)
+    authority.advance(-120_000)
+    const { access_token: accessToken, refresh_token: refreshToken } = tokens
+    const alone = await revoke(accessToken)
+    const pair = await post(`${authority.issuer}/v1/revoke`, { accessToken, refreshToken })
+    authority.advance(120_000)
+    assert.equal(alone.receipt.revoked, true)
+    assert.equal(pair.status, 200)
+    assert.equal(await stillRefreshes(tokens), false)
   })
 
   it('a refresh token: refreshing stops, the access token lives to its expiry', async () => {

@@ -9,8 +9,15 @@ export type TcpProxy = {
   blackHole(): void
   /** Passes each piece on after so long, in ms, either way. */
   delay(ms: number): void
+  /**
+   * Breaks each connection off at the piece that has this text in it, from here to there: before it is passed on, or when it was,
+   * so that its answer is lost.
+   */
+  breakAt(text: string, passOn: boolean): void
   /** As it was. What a black hole took is lost: its connections end. */
   mend(): void
+  /** From now on new connections go to this port. */
+  aim(port: number): void
   stop(): Promise<void>
 }
 
@@ -18,26 +25,40 @@ export async function startTcpProxy(target: number, port = 0): Promise<TcpProxy>
   const pairs = new Set<[Socket, Socket]>()
   let mode: 'open' | 'down' | 'black-hole' = 'open'
   let lag = 0
+  let weak: { text: string; passOn: boolean } | undefined
+  let aimed = target
 
   const end = () => {
     for (const pair of pairs) for (const socket of pair) socket.destroy()
     pairs.clear()
   }
-  function pass(from: Socket, to: Socket) {
-    from.on('data', (bytes) => {
+  function pass(from: Socket, to: Socket, toTarget: boolean) {
+    // What comes later never overtakes, however the lag changes: a wire that does would be no TCP.
+    const late: Buffer[] = []
+    let parted = false
+    from.on('data', (bytes: Buffer) => {
+      if (weak && toTarget && bytes.includes(weak.text)) {
+        parted = weak.passOn
+        from.destroy()
+        return parted ? to.end(bytes) : to.destroy()
+      }
       if (mode === 'black-hole') return
-      if (lag === 0) to.write(bytes)
-      else setTimeout(() => to.writable && to.write(bytes), lag)
+      if (lag === 0 && late.length === 0) return void to.write(bytes)
+      late.push(bytes)
+      setTimeout(() => {
+        const next = late.shift()
+        if (next && to.writable) to.write(next)
+      }, lag)
     })
     from.on('error', () => {})
-    from.on('close', () => mode !== 'black-hole' && to.destroy())
+    from.on('close', () => mode !== 'black-hole' && !parted && to.destroy())
   }
   const server = createServer((near) => {
     if (mode === 'down') return near.destroy()
-    const far = connect(target, '127.0.0.1')
+    const far = connect(aimed, '127.0.0.1')
     pairs.add([near, far])
-    pass(near, far)
-    pass(far, near)
+    pass(near, far, true)
+    pass(far, near, false)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -55,10 +76,17 @@ export async function startTcpProxy(target: number, port = 0): Promise<TcpProxy>
     delay(ms) {
       lag = ms
     },
+    breakAt(text, passOn) {
+      weak = { text, passOn }
+    },
     mend() {
       if (mode === 'black-hole') end()
       mode = 'open'
       lag = 0
+      weak = undefined
+    },
+    aim(to) {
+      aimed = to
     },
     stop() {
       end()

@@ -27,6 +27,27 @@ describe('a budget', () => {
     assert.throws(() => budget.spend('a'), 'an hour saves up no more than the burst')
   })
 
+  it('goes on from what is left when the clock is set right, forth or back', () => {
+    for (const by of [600_000, -600_000]) {
+      let at = 1_000_000
+      const budget = createBudget(3, 1_000, () => at)
+      at += by
+      budget.spend('a')
+      budget.spend('a')
+      at -= by
+      budget.spend('a')
+      for (let i = 0; i < 3; i++) {
+        at += 1_000
+        budget.spend('a')
+      }
+    }
+    let at = 1_000_000
+    const budget = createBudget(3, 1_000, () => at)
+    for (let i = 0; i < 3; i++) budget.spend('a')
+    at -= 600_000
+    assert.throws(() => budget.spend('a'), 'it is as empty as before')
+  })
+
   it('forgets the keys that were used longest ago rather than grow', () => {
     const budget = createBudget(1, 60_000, () => 0)
     for (let i = 0; i < 100_001; i++) budget.spend(`key ${i}`)

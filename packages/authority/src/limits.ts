@@ -81,29 +81,35 @@ export function createBudget(
   now: () => number,
   shared?: { name: string; spending: Spending },
 ): Budget {
-  // For each key the time at which its bucket is full again: one number says it all.
-  const fullAt = new Map<string, number>()
+  // For each key how long its bucket took to be full again, in ms, when it was last looked at.
+  const spent = new Map<string, { owed: number; at: number }>()
   const said = shared?.spending.budget(shared.name, take)
   const placeOf = (key: string) => (shared ? hash('sha256', key, 'base64url').slice(0, 22) : key)
 
-  function refuseIfEmpty(place: string) {
+  function owedBy(place: string): number {
+    const one = spent.get(place)
+    if (!one) return 0
     const at = now()
-    const level = Math.max(fullAt.get(place) ?? at, at)
-    const wait = level + refillMs - (at + burst * refillMs)
+    // A clock that was set back says nothing of how much time has passed: nobody waits for it to catch up.
+    one.owed = Math.max(0, one.owed - Math.max(0, at - one.at))
+    one.at = at
+    return one.owed
+  }
+  function refuseIfEmpty(place: string) {
+    const wait = owedBy(place) + refillMs - burst * refillMs
     if (wait <= 0) return
     const seconds = Math.max(1, Math.ceil(wait / 1000))
     throw new RescindError('RATE_LIMITED', `Too many attempts. Try again in ${seconds} s.`, seconds)
   }
   function take(place: string, count: number) {
-    const at = now()
-    const level = fullAt.get(place)
-    if (count < 0 && level === undefined) return
-    fullAt.delete(place)
-    fullAt.set(place, (count < 0 ? (level ?? at) : Math.max(level ?? at, at)) + count * refillMs)
-    if (fullAt.size > MAX_KEYS) {
+    if (count < 0 && !spent.has(place)) return
+    const owed = Math.max(0, owedBy(place) + count * refillMs)
+    spent.delete(place)
+    spent.set(place, { owed, at: now() })
+    if (spent.size > MAX_KEYS) {
       // The key that was used longest ago is most likely full again.
-      for (const oldest of fullAt.keys()) {
-        fullAt.delete(oldest)
+      for (const oldest of spent.keys()) {
+        spent.delete(oldest)
         break
       }
     }

@@ -83,7 +83,7 @@ export function revoke(
  */
 export async function genuineAccessToken(authority: Authority, token: string): Promise<AccessTokenClaims> {
   try {
-    return await authority.lateVerifier.verify(token, { allowExpired: true })
+    return await authority.lateVerifier.verify(token, { anyTime: true })
   } catch {
     throw new RescindError('INVALID_TOKEN', 'Invalid access token')
   }

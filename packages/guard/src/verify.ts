@@ -8,9 +8,10 @@ export type KeyResolver = (header: { alg: string; kid: string }) => Promise<Cryp
 export type Verifier = {
   /**
    * Verifies an access token: signature, issuer, type, times and, where it is given, audience (RFC 9068 §4).
+   * @param options.anyTime expired, or of a clock that is ahead of ours: whoever revokes it may
    * @throws TokenInvalid
    */
-  verify(token: string, options?: { allowExpired?: boolean; audience?: string }): Promise<AccessTokenClaims>
+  verify(token: string, options?: { anyTime?: boolean; audience?: string }): Promise<AccessTokenClaims>
   /** Remembers a token that the caller has just signed itself. */
   remember(token: string, claims: AccessTokenClaims): void
   /** Forgets every token: keys have changed. */
@@ -48,9 +49,9 @@ export function createVerifier(options: {
   return {
     remember: known.set,
     forget: known.clear,
-    async verify(token, { allowExpired = false, audience } = {}) {
+    async verify(token, { anyTime = false, audience } = {}) {
       const claims = known.get(token) ?? (await admit(token))
-      checkTimes(timesOf(claims), now(), allowExpired)
+      if (!anyTime) checkTimes(timesOf(claims), now())
       if (audience !== undefined && !claims.aud.includes(audience)) throw new TokenInvalid('audience')
       return claims
     },
@@ -69,9 +70,9 @@ export function timesOf({ iat, exp }: AccessTokenClaims): Times {
  * @param now in ms
  * @throws TokenInvalid `expired`, `malformed` for one of the future
  */
-export function checkTimes({ notBefore, expires }: Times, now: number, allowExpired = false): void {
+export function checkTimes({ notBefore, expires }: Times, now: number): void {
   if (notBefore * 1000 > now) throw new TokenInvalid('malformed')
-  if (!allowExpired && expires * 1000 <= now) throw new TokenInvalid('expired')
+  if (expires * 1000 <= now) throw new TokenInvalid('expired')
 }
 
 /** base64url has several spellings for some bytes; a token has one. */

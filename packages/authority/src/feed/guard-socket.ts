@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
+import { setTimeout as pause } from 'node:timers/promises'
 import { MAX_FRAME, readAck, readReport } from '@rescind/guard/protocol'
 import type { WebSocket } from 'ws'
 
@@ -9,6 +10,8 @@ const MAX_BEHIND = 1024 * 1024
 const STALL = 30_000
 /** More messages between two heartbeats than any guard has reason to send. */
 const MAX_MESSAGES = 20_000
+/** When it could not be said that a guard has everything, that is tried again after so long, in ms. */
+const ANSWER_AGAIN = 200
 /** A report is as much work as so many acknowledgements. */
 const REPORT_COUNTS = 100
 
@@ -77,15 +80,10 @@ export function openGuardSocket(
     onAcknowledged(seq, guard.id)
     settle(guard, seq)
   })
-  // A pong says: you have all that was revoked before you asked.
-  socket.on('ping', async (data) => {
+  const answer = createAnswering(socket, options.caughtUp)
+  socket.on('ping', (data) => {
     if (++guard.messages > MAX_MESSAGES) return dropGuard(guard, 1008, 'that is no acknowledgement')
-    try {
-      await options.caughtUp()
-      socket.pong(data)
-    } catch {
-      // It asks again.
-    }
+    answer(data)
   })
   socket.on('error', () => socket.terminate())
   socket.on('close', () => {
@@ -93,6 +91,31 @@ export function openGuardSocket(
     settle(guard, Infinity)
   })
   return guard
+}
+
+/**
+ * A pong says: you have all that was revoked before you asked. A guard asks once and waits, so what can’t be said now is said as
+ * soon as it can be; of several questions the newest.
+ */
+function createAnswering(socket: WebSocket, caughtUp: () => Promise<void> | undefined) {
+  let asked: Buffer | undefined
+  async function answerAll() {
+    while (asked && socket.readyState === socket.OPEN) {
+      const data = asked
+      try {
+        await caughtUp()
+        socket.pong(data)
+        if (asked === data) asked = undefined
+      } catch {
+        await pause(ANSWER_AGAIN, undefined, { ref: false })
+      }
+    }
+  }
+  return (data: Buffer) => {
+    const answering = asked !== undefined
+    asked = data
+    if (!answering) void answerAll()
+  }
 }
 
 function settle({ waiters }: ConnectedGuard, acknowledged: number) {
