@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { createGuard } from '../packages/guard/src/index.ts'
 import { until } from '../packages/guard/test/peer.ts'
-import { openFeed } from './feed-client.ts'
+import { type FeedClient, openFeed } from './feed-client.ts'
 import { type Postgres, startPostgres } from './postgres.ts'
 import { API, API_GUARD, CALLBACK, startTestAuthority, type TestAuthority } from './setup.ts'
 import { authorize, lives, post, refresh, signIn, type Tokens, tokenRequest } from './sign-in.ts'
@@ -38,6 +38,8 @@ describe('two authorities on one database', () => {
     assert.equal(response.status, 200)
     return ((await response.json()) as { receipt: { guards: Guards } }).receipt.guards
   }
+  const sidOf = ({ access_token }: Tokens) =>
+    (JSON.parse(atob(`${access_token.split('.')[1]}`)) as { sid: string }).sid
   async function introspect(at: string, token: string): Promise<boolean> {
     const response = await fetch(`${at}/oauth/introspect`, {
       ...{ method: 'POST', body: new URLSearchParams({ token }) },
@@ -90,7 +92,7 @@ describe('two authorities on one database', () => {
     assert.ok(near && far && mute)
     const tokens = await signIn(authority.issuer)
     const receipt = revoke(one, tokens, 'wait=2')
-    const { sid } = JSON.parse(atob(`${tokens.access_token.split('.')[1]}`)) as { sid: string }
+    const sid = sidOf(tokens)
     for (const feed of [near, far])
       feed.ack((await feed.next('revocation', (record) => 'sid' in record && record.sid === sid)).seq)
     const { confirmed, waiting } = await receipt
@@ -101,6 +103,38 @@ describe('two authorities on one database', () => {
     )
     for (const { socket } of feeds) socket.terminate()
     await until(() => authority.others[0]?.feed.guards().length === 0)
+  })
+
+  it('leave no gap to a guard that connects to one while the other revokes', async () => {
+    const sessions: Tokens[] = []
+    for (let n = 0; n < 24; n++) sessions.push(await signIn(authority.issuer))
+    const sids = sessions.map(sidOf)
+    let revoking = true
+    const revoked = (async () => {
+      for (const tokens of sessions) await post(`${one}/v1/revoke`, pairOf(tokens))
+      revoking = false
+    })()
+    const feeds: FeedClient[] = []
+    while (revoking && feeds.length < 100) {
+      const feed = await openFeed(other, API_GUARD)
+      feeds.push(feed)
+      await feed.next('ready')
+    }
+    await revoked
+    assert.ok(feeds.length > 3)
+    for (const feed of feeds) {
+      await feed.next('revocation', ({ sid }) => sid === sids.at(-1))
+      let has = 0
+      const seen = new Set<string>()
+      for (const message of feed.messages) {
+        if (!('prev' in message)) continue
+        assert.ok(message.prev <= has, `${JSON.stringify(message)} after ${has}`)
+        has = Math.max(has, message.seq)
+        if (message.type === 'revocation') seen.add(message.sid)
+      }
+      for (const sid of sids) assert.ok(seen.has(sid), 'it was never told')
+      feed.socket.terminate()
+    }
   })
 
   it('have one budget for strangers', async () => {

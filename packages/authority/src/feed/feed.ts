@@ -13,6 +13,7 @@ import {
   type ConnectedGuard,
   dropGuard,
   framesOf,
+  goLive,
   openGuardSocket,
   sendAndWait,
   sendLive,
@@ -102,16 +103,17 @@ export function createFeed(options: FeedOptions): Feed {
   const send = createSender(groups)
   let { seq: newest, tag } = options.head
 
+  const place = () => ({ seq: newest, tag })
   const heartbeat = ({ last }: Group): Heartbeat => ({
     ...{ seq: newest, tag, prev: last, at: now(), firstList: firstList() },
   })
   async function welcome(guard: ConnectedGuard, group: Group, since: LogPosition) {
     if (guard.socket.readyState !== guard.socket.OPEN) return
-    const prev = await catchUp(guard, group, { store, since, now, newest: () => newest })
-    if (prev === undefined) return sendAndWait(guard, write({ type: 'reload' }))
-    guard.live = true
-    const who = { guard: guard.id, resources: group.resources }
-    sendLive(guard, write({ type: 'ready', ...who, kids: kids(), ...heartbeat(group), prev }))
+    const has = await catchUp(guard, group, { store, since, now, newest: place, caughtUp })
+    if (has === undefined) return sendAndWait(guard, write({ type: 'reload' }))
+    const who = { guard: guard.id, resources: group.resources, kids: kids() }
+    const ready = { ...heartbeat(group), ...has.upTo, prev: has.prev }
+    goLive(guard, write({ type: 'ready', ...who, ...ready }))
   }
   const stopBeating = startBeating(groups, caughtUp, (group) =>
     write({ type: 'heartbeat', ...heartbeat(group) }),
@@ -156,7 +158,7 @@ export function createFeed(options: FeedOptions): Feed {
     counts: () => countsOf(groups),
     concerns: (clientId, revocations) => concernsAny(groups.get(clientId), revocations),
     get head() {
-      return { seq: newest, tag }
+      return place()
     },
     close: () => closeAll(server, stopBeating),
   }

@@ -24,6 +24,8 @@ export type ConnectedGuard = {
   readonly since: number
   /** It has everything that came before, and gets what comes. */
   live: boolean
+  /** It is about to have everything: what is published meanwhile. */
+  held?: Buffer[]
   /** It has applied everything up to here. */
   acknowledged: number
   /** When it was heard, on the clock of `performance.now()`. */
@@ -129,15 +131,31 @@ function settle({ waiters }: ConnectedGuard, acknowledged: number) {
 /** Ends a connection; the guard comes back and resumes from what it has. */
 export function dropGuard(guard: ConnectedGuard, code: number, why: string): void {
   guard.live = false
+  guard.held = undefined
   guard.socket.close(code, why)
   setTimeout(() => guard.socket.terminate(), 1_000).unref()
 }
 
 /** Sends to a guard that keeps up; one that doesn't is dropped, so that it slows nobody. */
 export function sendLive(guard: ConnectedGuard, frame: Buffer): void {
-  if (!guard.live) return
+  if (!guard.live) return void hold(guard, frame)
   if (guard.wire.writableLength > MAX_BEHIND) dropGuard(guard, 1013, 'fell behind; resume')
   else guard.wire.write(frame)
+}
+
+function hold(guard: ConnectedGuard, frame: Buffer) {
+  if (!guard.held) return
+  guard.held.push(frame)
+  const length = guard.held.reduce((sum, one) => sum + one.length, 0)
+  if (length > MAX_BEHIND) dropGuard(guard, 1013, 'fell behind; resume')
+}
+
+/** From now on it gets what comes, after what was held for it; it is told so first. */
+export function goLive(guard: ConnectedGuard, ready: Buffer): void {
+  const held = guard.held ?? []
+  guard.held = undefined
+  guard.live = true
+  for (const frame of [ready, ...held]) sendLive(guard, frame)
 }
 
 /** Resolves when the other side has taken a frame. @throws when it doesn't in time, or is gone */
