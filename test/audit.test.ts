@@ -280,7 +280,7 @@ describe('the audit log', () => {
       'a record that goes': ['DELETE FROM audit WHERE n = 3', 3],
       'the first one that goes': ['DELETE FROM audit WHERE n = 1', 1],
       'two that change places': [
-        'UPDATE audit SET n = -1 WHERE n = 2; UPDATE audit SET n = 2 WHERE n = 3; UPDATE audit SET n = 3 WHERE n = -1',
+        'UPDATE audit SET n = 900000 WHERE n = 2; UPDATE audit SET n = 2 WHERE n = 3; UPDATE audit SET n = 3 WHERE n = 900000',
         2,
       ],
       'the first ones that go, with a made-up place of a pruning': [

@@ -110,7 +110,9 @@ describe('a forgotten password', () => {
     for (let n = 0; n < 8; n++) assert.equal((await forgot(person.email)).status, 200)
     await mailTo(mailbox, person.email, 3)
     await planned(authority, mailbox)
-    assert.equal(mailsTo(mailbox, person.email).length, 3)
+    // Each authority may spend what the other has not told it of yet.
+    const most = 3 + authority.others.length
+    assert.ok(mailsTo(mailbox, person.email).length <= most)
     const statuses: number[] = []
     const here = { 'x-forwarded-for': '198.51.100.7' }
     for (let n = 0; n < 14; n++) statuses.push((await forgot(`nobody-${n}@example.com`, here)).status)

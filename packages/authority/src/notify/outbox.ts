@@ -43,12 +43,14 @@ export function createOutbox(
     for (const { lane } of underWay.values()) lanes.set(lane, (lanes.get(lane) ?? 0) + 1)
     const busy = [...lanes].filter(([, count]) => count >= IN_FLIGHT_FOR_ONE).map(([lane]) => lane)
     const perLane = IN_FLIGHT_FOR_ONE
+    // What is settled while the store is read may still look due.
+    const before = new Set(underWay.keys())
     const due = await store.read({ kind: 'due-deliveries', at: now(), perLane, busy, limit: 4 * IN_FLIGHT })
     for (const delivery of due) {
       const { id, lane } = delivery
       const own = lanes.get(lane) ?? 0
       if (stopping.signal.aborted || underWay.size >= IN_FLIGHT) return
-      if (underWay.has(id) || own >= IN_FLIGHT_FOR_ONE) continue
+      if (underWay.has(id) || before.has(id) || own >= IN_FLIGHT_FOR_ONE) continue
       lanes.set(lane, own + 1)
       const sender = senders[delivery.kind]
       const done = attempt(authority, sender, delivery, stopping.signal).then((result) => {
