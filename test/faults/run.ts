@@ -1,6 +1,7 @@
 // Breaks a whole deployment under load, again and again, and checks that nothing that was promised was broken with it.
 // `npm run test:faults -- --seconds 300 --seed 1`, with `--replica` for fail-overs to a replica.
 import { randomInt } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { lineOf } from './history.ts'
 import { runTrial } from './trial.ts'
@@ -12,6 +13,7 @@ const { values } = parseArgs({
     processes: { type: 'string', default: '3' },
     devices: { type: 'string', default: '12' },
     replica: { type: 'boolean', default: false },
+    history: { type: 'string' },
   },
 })
 const seed = Number(values.seed ?? randomInt(1_000_000))
@@ -27,6 +29,8 @@ const print = (line: string) => process.stdout.write(`${line}\n`)
 print(`Seed ${seed}, ${seconds} s, ${processes} processes, ${devices} devices${replica ? ', a replica' : ''}`)
 const trial = await runTrial({ seed, seconds, processes, devices, replica, people: 4 }, print)
 for (const line of trial.report) print(line)
+if (values.history !== undefined)
+  writeFileSync(values.history, trial.entries.map((one) => `${lineOf(one)}\n`).join(''))
 for (const { rule, entries } of trial.violations.slice(0, MOST_SHOWN)) {
   print(`VIOLATED: ${rule}`)
   for (const entry of entries) print(`  ${lineOf(entry)}`)
