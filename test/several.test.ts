@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { type Config, readConfig } from '../packages/authority/src/config.ts'
+import { startAuthority } from '../packages/authority/src/main.ts'
 import { createGuard } from '../packages/guard/src/index.ts'
 import { until } from '../packages/guard/test/peer.ts'
 import { type FeedClient, openFeed } from './feed-client.ts'
@@ -160,6 +165,39 @@ describe('two authorities on one database', () => {
     const [leader, heir] = first.store.leads() ? [first, second] : [second, first]
     await leader.store.close()
     await until(() => heir.store.leads())
+  })
+})
+
+describe('authorities that start together on an empty database', () => {
+  it('have the same keys', async () => {
+    const server = await startPostgres()
+    const data = mkdtempSync(join(tmpdir(), 'rescind-several-'))
+    for (let round = 0; round < 6; round++) {
+      const store = await server.newDatabase()
+      const config: Config = { ...readConfig({ data, store }, {}), port: 0, logLevel: 'error' }
+      const all = await Promise.all([1, 2, 3].map(() => startAuthority(config)))
+      const kids = all.map(({ authority }) =>
+        authority
+          .ring()
+          .jwks.map(({ kid }) => kid)
+          .sort(),
+      )
+      const heard = async () => {
+        await Promise.all(all.map(({ authority }) => authority.store.caughtUp()))
+        const now = all.map(
+          ({ authority }) =>
+            `${authority
+              .ring()
+              .jwks.map(({ kid }) => kid)
+              .sort()}`,
+        )
+        return new Set(now).size === 1
+      }
+      await until(heard).catch(() => assert.fail(`they began with ${JSON.stringify(kids)}`))
+      await Promise.all(all.map((one) => one.close()))
+    }
+    await server.stop()
+    rmSync(data, { recursive: true })
   })
 })
 

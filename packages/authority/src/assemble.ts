@@ -78,6 +78,11 @@ export async function assemble(base: Base, metrics: Metrics): Promise<Authority>
     if (what === 'keys') rotating = rotating.then(rotate)
     else registered = registered.then(() => loadOrigins(authority)).catch(() => {})
   })
+  // From here on a change is heard of; what another process has added since the keys were read was not.
+  if (config.store !== undefined) {
+    await store.caughtUp()
+    await rotate()
+  }
   return authority
 }
 
