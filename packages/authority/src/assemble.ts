@@ -33,6 +33,7 @@ export async function assemble(base: Base, metrics: Metrics): Promise<Authority>
     await store.caughtUp()
     await rotating
   }
+  const life = longestToken(config.policy) * 1000
   const view = createRevocationView(config.issuer)
   const indexes = await createIndexes({ store, ttl: longestToken(config.policy), now })
   view.bits.retire(indexes.firstList)
@@ -40,8 +41,8 @@ export async function assemble(base: Base, metrics: Metrics): Promise<Authority>
   const lists = { issuer: config.issuer, bits: view.bits, indexes, now, ring: () => ring }
   const services = { ...base, view, indexes, ring: () => ring }
   const authority = Object.assign(services, {
-    verifier: verifierOf(config.issuer, now, () => ring.verification, caughtUp),
-    lateVerifier: verifierOf(config.issuer, now, () => ring.everSigned, caughtUp),
+    verifier: verifierOf(config.issuer, now, () => ring.verification, caughtUp, life),
+    lateVerifier: verifierOf(config.issuer, now, () => ring.everSigned, caughtUp, life),
     cutOffMarks,
     statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.head) }),
     ...{ watch: createWatch(now), origins: createOrigins(), failures: createFailures(now) },

@@ -49,6 +49,19 @@ describe('a cache of two generations', () => {
     for (let i = 0; i < 2; i++) assert.equal(cache.get('a'), 'second')
   })
 
+  it('lets go of what nobody has used for long, and of nothing that is used', async () => {
+    const cache = createCache<string>(1_000, 40)
+    cache.set('unused', 'x')
+    cache.set('used', 'x')
+    for (let n = 0; n < 12; n++) {
+      await new Promise((resolve) => setTimeout(resolve, 15))
+      cache.set(`k${n}`, 'x')
+      assert.equal(cache.get('used'), 'x')
+    }
+    assert.equal(cache.get('unused'), undefined)
+    assert.ok(cache.size < 12)
+  })
+
   it('is empty after it was cleared', () => {
     const cache = createCache<string>(2)
     for (const key of ['a', 'b', 'c']) cache.set(key, key)

@@ -12,16 +12,19 @@ export type Cache<T> = {
 /**
  * Remembers at least the `size` entries that were used last, and never more than twice as many. Two generations: when
  * the young one is full the old one is let go whole, so nothing is ever searched for what to forget.
+ * @param turnAfter in ms: the young one counts as full after so long, so that what nobody has used for twice as long is let go
  */
-export function createCache<T>(size: number): Cache<T> {
+export function createCache<T>(size: number, turnAfter = Infinity): Cache<T> {
   let young = new Map<string, T>()
   let old = new Map<string, T>()
   let generation = 0
+  let turnedAt = performance.now()
 
   function set(key: string, value: T) {
-    if (young.size >= size) {
+    if (young.size >= size || performance.now() - turnedAt > turnAfter) {
       old = young
       young = new Map()
+      turnedAt = performance.now()
     }
     young.set(key, value)
   }

@@ -30,15 +30,17 @@ const TYPES = ['at+jwt', 'application/at+jwt']
  * A verifier for the tokens of one issuer. A signature is checked once for each token, then remembered, bounded;
  * times and audience are looked at each time.
  * @param options.now the time in ms
+ * @param options.rememberFor a token that is not shown again for so long, in ms, to twice as long, is verified anew
  */
 export function createVerifier(options: {
   issuer: string
   keyFor: KeyResolver
   now?: () => number
   cacheSize?: number
+  rememberFor?: number
 }): Verifier {
-  const { issuer, keyFor, now = Date.now, cacheSize = 100_000 } = options
-  const known = createCache<AccessTokenClaims>(cacheSize)
+  const { issuer, keyFor, now = Date.now, cacheSize = 100_000, rememberFor } = options
+  const known = createCache<AccessTokenClaims>(cacheSize, rememberFor)
   async function admit(token: string): Promise<AccessTokenClaims> {
     const { generation } = known
     const claims = await verifySignature(token, { issuer, keyFor })
