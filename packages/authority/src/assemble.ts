@@ -29,8 +29,10 @@ export async function assemble(base: Base, metrics: Metrics): Promise<Authority>
   const { config, store, seal, now, log } = base
   let ring = await openKeyRing(store, seal, now())
   let rotating: Promise<void> = Promise.resolve()
+  let outdated = false
   const caughtUp = async () => {
     await store.caughtUp()
+    if (outdated) rotating = rotating.then(rotate)
     await rotating
   }
   const life = longestToken(config.policy) * 1000
@@ -59,6 +61,7 @@ export async function assemble(base: Base, metrics: Metrics): Promise<Authority>
   let mounted = mountProvider(authority)
   authority.listener = createListener(authority)
   async function rotate() {
+    outdated = false
     try {
       ring = await openKeyRing(store, seal, now())
       authority.verifier.forget()
@@ -66,6 +69,8 @@ export async function assemble(base: Base, metrics: Metrics): Promise<Authority>
       mounted = mountProvider(authority)
       authority.feed.announceKeys()
     } catch (error) {
+      // Whoever comes with a key that is not known has them read again.
+      outdated = true
       log.error({ error: (error as Error).message }, 'keys could not be read again')
     }
   }

@@ -4,6 +4,7 @@ import { outlivesAt, presentedBefore } from '../domain/session.ts'
 import { readForm } from '../http/body.ts'
 import { sendJson } from '../http/respond.ts'
 import { readOwnSecret } from '../revoke.ts'
+import { StoreUnavailable } from '../store/store.ts'
 import { type AuthenticatedClient, authenticateClient, OAuthError } from './client-auth.ts'
 
 const INACTIVE = { active: false }
@@ -26,7 +27,10 @@ export async function introspectionEndpoint(authority: Authority, req: IncomingM
 }
 
 async function accessToken(authority: Authority, token: string, client: AuthenticatedClient) {
-  const claims = await authority.verifier.verify(token).catch(() => undefined)
+  const claims = await authority.verifier.verify(token).catch((error: unknown) => {
+    if (error instanceof StoreUnavailable) throw error
+    return undefined
+  })
   if (!claims || claims.exp * 1000 <= authority.now()) return undefined
   await authority.store.caughtUp()
   if (authority.view.dead(claims)) return undefined

@@ -7,6 +7,7 @@ import { readForm } from '../http/body.ts'
 import { sendJson } from '../http/respond.ts'
 import { receiptOf, sendReceipt } from '../receipt.ts'
 import { MAX_TOKEN, presentedAccess, readOwnSecret, revoke } from '../revoke.ts'
+import { StoreUnavailable } from '../store/store.ts'
 import { authenticateClient, OAuthError } from './client-auth.ts'
 
 /**
@@ -57,7 +58,8 @@ async function presented(
   try {
     const claims = await authority.lateVerifier.verify(token, { anyTime: true })
     return { kind: 'access', access: presentedAccess(authority, claims), clientId }
-  } catch {
+  } catch (error) {
+    if (error instanceof StoreUnavailable) throw error
     return undefined
   }
 }
