@@ -15,6 +15,6 @@ describe('two processes on one database, while everything around them breaks', (
     assert.deepEqual(found, [], `the processes wrote into ${trial.folder}`)
     // A run in which nothing happened shows nothing.
     assert.ok(trial.entries.some(({ outcome }) => outcome === 'unknown'))
-    assert.ok(trial.entries.filter(({ ended }) => ended && ended.length > 0).length > 5)
+    assert.ok(trial.entries.filter(({ ended }) => ended && ended.length > 0).length > 2)
   })
 })

@@ -36,6 +36,7 @@ export function withoutReason(entries: readonly Entry[], { sessions, clocksApart
     entries.filter(({ what, last }) => what === 'refresh' && last).map((one) => [one.sid, one]),
   )
   const bySession = Map.groupBy(entries, ({ sid }) => sid ?? '')
+  for (const refused of livingRefused(entries)) found.push(refused)
   for (const { sid, account, ended } of sessions) {
     const could = causesOf(sid, account)
     const own = bySession.get(sid) ?? []
@@ -46,4 +47,19 @@ export function withoutReason(entries: readonly Entry[], { sessions, clocksApart
       found.push({ rule: `session ${sid} was never ended and does not refresh`, entries: own })
   }
   return found
+}
+
+/** An access token that was got at the end is good everywhere. */
+function livingRefused(entries: readonly Entry[]): Violation[] {
+  const got = new Map(
+    entries
+      .filter(({ what, last, outcome }) => what === 'refresh' && last && outcome === 'ok')
+      .map((one) => [one.sid, one]),
+  )
+  return entries.flatMap((entry) => {
+    const { what, last, outcome, where } = entry
+    const refresh = got.get(entry.sid)
+    if (!last || what === 'refresh' || outcome === 'ok' || !refresh || refresh.n > entry.n) return []
+    return [{ rule: `${where} does not take what lives`, entries: [refresh, entry] }]
+  })
 }

@@ -127,6 +127,12 @@ describe('the checker finds', () => {
     const last = entry('refresh', { token: 'a', outcome: 'refused', code: 'revoked', last: true })
     finds(/never ended and does not refresh/, [opened(), last], quiet())
   })
+  it('a token that lives and is refused at the end', () => {
+    const got = entry('refresh', { token: 'a', successor: 'b', last: true })
+    const refused = entry('introspect', { where: 'process 1', outcome: 'refused', last: true })
+    finds(/process 1 does not take what lives/, [opened(), got, refused], quiet())
+    fine([opened(), got, entry('check', { last: true })], quiet())
+  })
   it('two successors, an answer that was not repeated, a token that is unknown', () => {
     const two = ['b', 'c'].map((successor) => entry('refresh', { token: 'a', successor }))
     finds(/two successors/, [opened(), ...two], quiet())

@@ -73,13 +73,12 @@ async function lookAtTheEnd(client: Client, devices: readonly Device[], history:
   for (const { sessions } of devices) {
     for (const one of sessions) {
       if (!dead.has(one.sid)) {
-        if (!one.stopped && !one.lost) work.push(() => refreshAtLast(client, one))
+        if (!one.stopped && !one.lost) work.push(() => useAtLast(client, one))
         continue
       }
       work.push(() => client.refresh(one, one.sid.length, true))
       if (one.expires < Date.now()) continue
-      for (let place = 0; place < client.places; place++) work.push(() => client.introspect(one, place, true))
-      for (let guard = 0; guard < GUARDS; guard++) work.push(() => client.check(one, guard, true))
+      work.push(() => lookOnce(client, one))
     }
   }
   const next = async () => {
@@ -88,8 +87,16 @@ async function lookAtTheEnd(client: Client, devices: readonly Device[], history:
   await Promise.all(Array.from({ length: 8 }, next))
 }
 
-async function refreshAtLast(client: Client, held: Held): Promise<void> {
+async function useAtLast(client: Client, held: Held): Promise<void> {
   for (let place = 0; place < 5; place++) {
-    if ((await client.refresh(held, place, true)).outcome !== 'unknown') return
+    const { outcome } = await client.refresh(held, place, true)
+    if (outcome === 'unknown') continue
+    if (outcome === 'ok') await lookOnce(client, held)
+    return
   }
+}
+
+async function lookOnce(client: Client, held: Held): Promise<void> {
+  for (let place = 0; place < client.places; place++) await client.introspect(held, place, true)
+  for (let guard = 0; guard < GUARDS; guard++) await client.check(held, guard, true)
 }
