@@ -8,6 +8,7 @@ import { createProgress, type Progress } from './progress.ts'
 import { propagation } from './propagation.ts'
 import { describeMachine, type Results, saveResults } from './results.ts'
 import { sessions } from './sessions.ts'
+import { steady } from './steady.ts'
 import { table } from './table.ts'
 
 export type Measured = Pick<Results, 'notes' | 'rows'>
@@ -25,6 +26,7 @@ const BENCHMARKS = new Map<string, { about: string; run: (options: BenchOptions)
   ['refresh', { about: 'the refresh grant, durable, rotated', run: endpoint('refresh') }],
   ['mcp', { about: 'revoke_oauth_tokens over MCP', run: endpoint('mcp') }],
   ['postgres', { about: 'what each operation costs on PostgreSQL', run: postgres }],
+  ['steady', { about: 'PostgreSQL with a million live sessions that are refreshed', run: steady }],
   ['check', { about: 'a guard: checks per second, memory, cold start', run: check }],
   ['sessions', { about: 'listing, ending and timing out among a million sessions', run: sessions }],
   ['propagation', { about: 'from POST /v1/revoke until every guard refuses', run: propagation }],
