@@ -69,6 +69,14 @@ describe('the benchmarks', () => {
     assertWhole(found, 5)
   })
 
+  it('the endpoints: what was revoked is refused afterwards, and nothing else is', async () => {
+    for (const name of ['revoke', 'introspect', 'refresh', 'mcp', 'postgres', 'steady']) {
+      const found = await measured(name)
+      assert.equal(found.name, name)
+      assert.ok(found.rows.length >= 5 && found.rows.every(({ value }) => Number.isFinite(value)))
+    }
+  })
+
   it('an unknown name gets the list, and exit code 2', async () => {
     const { code, stdout, stderr } = await bench('nonsense')
     assert.deepEqual([code, stdout], [2, ''])
