@@ -1,6 +1,7 @@
 import type { DeliveryQuery, DueDelivery } from '../deliveries.ts'
+import { toDelivery } from '../rows.ts'
 import { CURSOR } from './overlay-deliveries.ts'
-import { type Rows, toDelivery, toDueDelivery } from './rows.ts'
+import { type Rows, toDueDelivery } from './rows.ts'
 
 type Asked<K extends DeliveryQuery['kind']> = Extract<DeliveryQuery, { kind: K }>
 

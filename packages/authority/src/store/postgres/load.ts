@@ -1,7 +1,8 @@
 import type { Client } from 'pg'
+import { toAccount, toDevice } from '../rows.ts'
 import { prepared } from './connection.ts'
 import { type Log, oldestPartition } from './partitions.ts'
-import { SESSION, toAccount, toDevice } from './rows.ts'
+import { SESSION } from './rows.ts'
 
 /*
  * What a transaction may want to know, and how it is found out: for all transactions of a group at once. The keys are

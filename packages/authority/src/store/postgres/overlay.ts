@@ -1,9 +1,10 @@
 import { type Anchor, type AuditEvent, link } from '../../domain/audit.ts'
-import { type CutOff, endedBy } from '../../domain/cut-off.ts'
+import type { CutOff } from '../../domain/cut-off.ts'
 import type { Policy } from '../../domain/policy.ts'
 import type { LoggedRevocation, Revocation } from '../../domain/revocation.ts'
 import { outlivesAt, type Session } from '../../domain/session.ts'
 import type { CutOffIndex } from '../cut-off-index.ts'
+import { toSession } from '../rows.ts'
 import type { Tables } from '../tables.ts'
 import { tagOf } from '../tag.ts'
 import { Missing } from './load.ts'
@@ -11,7 +12,7 @@ import { accountTables, keyTables } from './overlay-accounts.ts'
 import { deliveryTables } from './overlay-deliveries.ts'
 import { recordTables } from './overlay-records.ts'
 import type { FullPartition } from './partitions.ts'
-import { type SessionRow, toSession } from './rows.ts'
+import type { SessionRow } from './rows.ts'
 import type { ChangedSession, Heads, Reading, Writes } from './writes.ts'
 
 export type Overlay = Tables & {
@@ -116,13 +117,8 @@ function oldTables({ need, writes }: Reading, heads: Heads) {
 
 function sessionTables({ need, writes }: Reading, cutOffs: CutOffIndex, policy: Policy) {
   const { sessions } = writes
-  function asNow(row: SessionRow): Session {
-    const session = toSession(row)
-    const ending = session.ended ? undefined : endedBy(session, cutOffs.of(session.clientId))
-    return ending ? Object.assign(session, { ended: ending, refresh: undefined }) : session
-  }
   const rowOf = (sid: string) => sessions.get(sid) ?? need<SessionRow | null>('session', sid)
-  const current = (row: SessionRow & { sid: string }) => asNow(sessions.get(row.sid) ?? row)
+  const current = (row: SessionRow & { sid: string }) => toSession(sessions.get(row.sid) ?? row, cutOffs)
   function change(sid: string, values: Partial<ChangedSession>) {
     const row = rowOf(sid)
     if (row) sessions.set(sid, { due_at: null, ...row, sid, ...values })
@@ -131,7 +127,7 @@ function sessionTables({ need, writes }: Reading, cutOffs: CutOffIndex, policy: 
   return {
     session(sid: string) {
       const row = rowOf(sid)
-      return row ? asNow(row) : undefined
+      return row ? toSession(row, cutOffs) : undefined
     },
     liveSessionsOf(sub: string): Session[] {
       const stored = need<Rows>('live', sub)

@@ -4,20 +4,12 @@ import type { Policy } from '../../domain/policy.ts'
 import type { LoggedRevocation } from '../../domain/revocation.ts'
 import type { Session } from '../../domain/session.ts'
 import type { CutOffIndex } from '../cut-off-index.ts'
+import { toAccount, toDevice, toSession } from '../rows.ts'
 import { type Account, type AnswerOf, type LiveList, type Query, StoreUnavailable } from '../store.ts'
 import { tagOf } from '../tag.ts'
 import { auditQueries } from './audit.ts'
 import { deliveryQueries } from './delivery-queries.ts'
-import {
-  type Rows,
-  SESSION,
-  type SessionRow,
-  toAccount,
-  toDevice,
-  toKey,
-  toRecord,
-  toSession,
-} from './rows.ts'
+import { type Rows, SESSION, type SessionRow, toKey, toRecord } from './rows.ts'
 
 type Asked<K extends Query['kind']> = Extract<Query, { kind: K }>
 type Answering = { [K in Query['kind']]: (query: Asked<K>) => Promise<AnswerOf<Asked<K>>> }
@@ -63,11 +55,7 @@ function sessionAnswers(rows: Rows, cutOffs: () => Promise<CutOffIndex>) {
   const select = `SELECT ${SESSION} FROM sessions`
   async function sessionsIn(found: SessionRow[]): Promise<Session[]> {
     const index = await cutOffs()
-    return found.map((row) => {
-      const session = toSession(row)
-      const ending = session.ended ? undefined : endedBy(session, index.of(session.clientId))
-      return ending ? Object.assign(session, { ended: ending, refresh: undefined }) : session
-    })
+    return found.map((row) => toSession(row, index))
   }
   return {
     session: async ({ sid }: Asked<'session'>) =>

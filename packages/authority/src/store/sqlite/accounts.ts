@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Device, SeenDevice } from '../../domain/device.ts'
 import { changed, conflictOf } from '../account-change.ts'
+import { toAccount, toDevice } from '../rows.ts'
 import type { Account, AccountChange } from '../store.ts'
 
 type Row = Record<string, string | number | null>
@@ -81,27 +82,5 @@ function openDevices(db: DatabaseSync) {
     },
     /** False when there is no such device of this account. */
     renameDevice: (sub: string, id: string, name: string): boolean => rename.run(name, id, sub).changes === 1,
-  }
-}
-
-function toAccount(row: Row | undefined): Account | undefined {
-  if (!row) return undefined
-  const { sub, email, name, password, created_at: createdAt } = row
-  const account = { sub, email, name, password, createdAt } as Account
-  if (row.valid_after !== null) account.validAfter = row.valid_after as number
-  if (row.valid_browser !== null) account.validBrowser = row.valid_browser as string
-  if (row.reset_required) account.resetRequired = true
-  if (row.review_since !== null) account.reviewSince = row.review_since as number
-  if (row.deactivated_at !== null) account.deactivatedAt = row.deactivated_at as number
-  return account
-}
-
-function toDevice(row: Row): Device {
-  const { id, sub, name, renamed, browser, os, kind, first_seen, last_seen, address, place } = row
-  return {
-    ...({ id, sub, name, kind, address, place, firstSeen: first_seen, lastSeen: last_seen } as Device),
-    ...(renamed ? { renamed: true as const } : {}),
-    ...(browser === null ? {} : { browser: browser as string }),
-    ...(os === null ? {} : { os: os as string }),
   }
 }

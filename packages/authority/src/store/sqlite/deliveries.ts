@@ -1,6 +1,5 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import {
-  type Delivery,
   type DeliveryAnswers,
   type DeliveryOutcomes,
   type DeliveryQuery,
@@ -14,6 +13,7 @@ import {
   MAX_WAITING_FOR_ONE,
   type NewDelivery,
 } from '../deliveries.ts'
+import { toDelivery } from '../rows.ts'
 import { openRecords } from './records.ts'
 
 export const DELIVERIES_SCHEMA = `
@@ -195,17 +195,6 @@ function openQuestions(db: DatabaseSync, readCursor: () => number | undefined) {
       }
     },
   }
-}
-
-function toDelivery(row: Row): Delivery {
-  const { id, kind, topic, target, sub, n, attempts, state, last_error: lastError } = row
-  const { created_at: createdAt, next_at: nextAt } = row
-  const known = { id, kind, topic, target, n, createdAt, nextAt, attempts, state }
-  return {
-    ...known,
-    ...(sub === null ? {} : { sub }),
-    ...(lastError === null ? {} : { lastError }),
-  } as Delivery
 }
 
 function toDueDelivery(row: Row): DueDelivery {

@@ -1,21 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { type CutOff, endedBy } from '../../domain/cut-off.ts'
 import type { Policy } from '../../domain/policy.ts'
 import { outlivesAt, type Session } from '../../domain/session.ts'
+import { type StoredSession, toSession as sessionOf } from '../rows.ts'
 import { openCutOffs, openWalks } from './cut-offs.ts'
 
-type Row = {
-  rowid: number
-  state: string
-  ended_seq: number | null
-  ended_at: number | null
-  ended_reason: string | null
-  last_seen: number | null
-}
+type Row = StoredSession & { rowid: number }
 
 const COLUMNS = 'SELECT rowid, state, ended_seq, ended_at, ended_reason, last_seen FROM sessions'
 
-/** The sessions, each as it is now: what ended it may stand in its row, or be a cut-off that came after it. */
+/** The sessions, each as it is now. */
 export function openSessions(db: DatabaseSync, policy: Policy) {
   const select = db.prepare(`${COLUMNS} WHERE sid = ?`)
   const insert = db.prepare(
@@ -33,17 +26,7 @@ export function openSessions(db: DatabaseSync, policy: Policy) {
   )
   const cutOffs = openCutOffs(db)
 
-  const toSession = (row: Row): Session => {
-    const session = JSON.parse(row.state) as Session
-    if (row.last_seen !== null) session.lastSeen = row.last_seen
-    const { ended_seq: seq, ended_at: at, ended_reason: reason } = row
-    if (seq !== null) session.ended = { seq, at: at as number, reason: reason as CutOff['reason'] }
-    else {
-      const ending = endedBy(session, cutOffs.of(session.clientId))
-      if (ending) Object.assign(session, { ended: ending, refresh: undefined })
-    }
-    return session
-  }
+  const toSession = (row: Row) => sessionOf(row, cutOffs)
   const sessionsIn = (rows: unknown[]) => (rows as Row[]).map(toSession)
   return {
     session(sid: string): Session | undefined {
