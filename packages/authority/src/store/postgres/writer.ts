@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto'
 import type { Client } from 'pg'
 import type { Policy } from '../../domain/policy.ts'
 import type { LoggedRevocation } from '../../domain/revocation.ts'
+import { lifetimesMark } from '../lifetimes.ts'
 import { StoreUnavailable, type Transaction } from '../store.ts'
 import { connect, hangUp, refuseUnlessDurable } from './connection.ts'
 import { CommitUnknown, commitGroup, type Group, wasCommitted } from './group.ts'
@@ -152,9 +152,8 @@ function isLost(error: unknown): boolean {
 }
 
 /** Other lifetimes, other ends: every live session is looked at anew by the timer. */
-async function lookAtAllWhenPolicyChanged(client: Client, { sessionIdle, sessionAbsolute, clients }: Policy) {
-  const lifetimes = JSON.stringify([sessionIdle, sessionAbsolute, clients])
-  const mark = Number.parseInt(hash('sha256', lifetimes).slice(0, 12), 16)
+async function lookAtAllWhenPolicyChanged(client: Client, policy: Policy) {
+  const mark = lifetimesMark(policy)
   const { rows } = await client.query("SELECT value FROM counters WHERE name = 'lifetimes'")
   if (rows[0]?.value === mark) return
   await client.query('BEGIN')

@@ -1,9 +1,9 @@
-import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Policy } from '../../domain/policy.ts'
 import type { LoggedRevocation } from '../../domain/revocation.ts'
 import { apply } from '../apply.ts'
+import { lifetimesMark } from '../lifetimes.ts'
 import type { Query, Transaction } from '../store.ts'
 import { holdAlone, openFile } from './file.ts'
 import { answer } from './queries.ts'
@@ -132,12 +132,8 @@ function inOneTransaction(jobs: Job[]): unknown[] {
 }
 
 /** Other lifetimes, other ends: every live session is looked at anew by the timer. */
-function lookAtAllWhenPolicyChanged(
-  database: DatabaseSync,
-  { sessionIdle, sessionAbsolute, clients }: Policy,
-) {
-  const lifetimes = JSON.stringify([sessionIdle, sessionAbsolute, clients])
-  const mark = Number.parseInt(hash('sha256', lifetimes).slice(0, 12), 16)
+function lookAtAllWhenPolicyChanged(database: DatabaseSync, policy: Policy) {
+  const mark = lifetimesMark(policy)
   const known = database.prepare("SELECT value FROM counters WHERE name = 'lifetimes'").get()
   if (known?.value === mark) return
   database.exec('BEGIN IMMEDIATE')
