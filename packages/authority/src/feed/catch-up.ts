@@ -56,6 +56,6 @@ export async function catchUp(
     const whole = page.length < PAGE || last >= upTo.seq
     if (whole && guard.held) return { prev, upTo }
     after = whole ? Math.max(after, upTo.seq) : last
-    if (whole) guard.held = []
+    if (whole) guard.held = { frames: [], bytes: 0 }
   }
 }

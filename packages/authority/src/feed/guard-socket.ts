@@ -25,7 +25,7 @@ export type ConnectedGuard = {
   /** It has everything that came before, and gets what comes. */
   live: boolean
   /** It is about to have everything: what is published meanwhile. */
-  held?: Buffer[]
+  held?: { frames: Buffer[]; bytes: number }
   /** It has applied everything up to here. */
   acknowledged: number
   /** When it was heard, on the clock of `performance.now()`. */
@@ -145,14 +145,14 @@ export function sendLive(guard: ConnectedGuard, frame: Buffer): void {
 
 function hold(guard: ConnectedGuard, frame: Buffer) {
   if (!guard.held) return
-  guard.held.push(frame)
-  const length = guard.held.reduce((sum, one) => sum + one.length, 0)
-  if (length > MAX_BEHIND) dropGuard(guard, 1013, 'fell behind; resume')
+  guard.held.frames.push(frame)
+  guard.held.bytes += frame.length
+  if (guard.held.bytes > MAX_BEHIND) dropGuard(guard, 1013, 'fell behind; resume')
 }
 
 /** From now on it gets what comes, after what was held for it; it is told so first. */
 export function goLive(guard: ConnectedGuard, ready: Buffer): void {
-  const held = guard.held ?? []
+  const held = guard.held?.frames ?? []
   guard.held = undefined
   guard.live = true
   for (const frame of [ready, ...held]) sendLive(guard, frame)
