@@ -35,9 +35,10 @@ export async function assemble(base: Base, metrics: Metrics): Promise<Authority>
     if (outdated) rotating = rotating.then(rotate)
     await rotating
   }
-  const life = longestToken(config.policy) * 1000
+  const ttl = longestToken(config.policy)
+  const life = ttl * 1000
   const view = createRevocationView(config.issuer)
-  const indexes = await createIndexes({ store, ttl: longestToken(config.policy), now })
+  const indexes = await createIndexes({ store, ttl, now })
   view.bits.retire(indexes.firstList)
   const cutOffMarks = createCutOffMarks(store, view.bits, now)
   const lists = { issuer: config.issuer, bits: view.bits, indexes, now, ring: () => ring }
@@ -66,7 +67,7 @@ export async function assemble(base: Base, metrics: Metrics): Promise<Authority>
       ring = await openKeyRing(store, seal, now())
       authority.verifier.forget()
       authority.lateVerifier.forget()
-      mounted = mountProvider(authority)
+      authority.remount()
       authority.feed.announceKeys()
     } catch (error) {
       // Whoever comes with a key that is not known has them read again.

@@ -3,7 +3,8 @@ import type { Authority } from './authority.ts'
 import type { PresentedAccess, PresentedRefresh, RevocationRequest } from './domain/revocation.ts'
 import { type RefreshTokenParts, readSecret, type TicketParts } from './domain/secret.ts'
 import { RescindError } from './errors.ts'
-import { type RevokeOutcome, StoreUnavailable, type Transaction } from './store/store.ts'
+import { claimsOf } from './keys/verifier.ts'
+import type { RevokeOutcome, Transaction } from './store/store.ts'
 
 export const LOGGED_OUT = 'OAuth tokens revoked successfully. You have been logged out.'
 export const STILL_SIGNED_IN =
@@ -82,13 +83,9 @@ export function revoke(
  * @throws RescindError INVALID_TOKEN
  */
 export async function genuineAccessToken(authority: Authority, token: string): Promise<AccessTokenClaims> {
-  try {
-    return await authority.lateVerifier.verify(token, { anyTime: true })
-  } catch (error) {
-    // Whether a key that we have not seen is ours can't be said without the store.
-    if (error instanceof StoreUnavailable) throw error
-    throw new RescindError('INVALID_TOKEN', 'Invalid access token')
-  }
+  const claims = await claimsOf(authority.lateVerifier, token, { anyTime: true })
+  if (!claims) throw new RescindError('INVALID_TOKEN', 'Invalid access token')
+  return claims
 }
 
 /** What the domain needs to know of a genuine access token. */

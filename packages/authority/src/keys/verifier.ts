@@ -1,5 +1,6 @@
-import { TokenInvalid } from '@rescind/guard/claims'
+import { type AccessTokenClaims, TokenInvalid } from '@rescind/guard/claims'
 import { createVerifier, type Verifier } from '@rescind/guard/verify'
+import { StoreUnavailable } from '../store/store.ts'
 
 /**
  * Verifies access tokens of ours, by the keys as they are when one comes.
@@ -22,5 +23,20 @@ export function verifierOf(
       if (!key) throw new TokenInvalid('foreign')
       return key
     },
+  })
+}
+
+/**
+ * The claims of a token of ours; nothing, where it is none.
+ * @throws StoreUnavailable: whether a key that we have not seen is ours can’t be said without the store
+ */
+export function claimsOf(
+  verifier: Verifier,
+  token: string,
+  options?: Parameters<Verifier['verify']>[1],
+): Promise<AccessTokenClaims | undefined> {
+  return verifier.verify(token, options).catch((error: unknown) => {
+    if (error instanceof StoreUnavailable) throw error
+    return undefined
   })
 }

@@ -3,8 +3,8 @@ import type { Authority } from '../authority.ts'
 import { outlivesAt, presentedBefore } from '../domain/session.ts'
 import { readForm } from '../http/body.ts'
 import { sendJson } from '../http/respond.ts'
+import { claimsOf } from '../keys/verifier.ts'
 import { readOwnSecret } from '../revoke.ts'
-import { StoreUnavailable } from '../store/store.ts'
 import { type AuthenticatedClient, authenticateClient, OAuthError } from './client-auth.ts'
 
 const INACTIVE = { active: false }
@@ -27,10 +27,7 @@ export async function introspectionEndpoint(authority: Authority, req: IncomingM
 }
 
 async function accessToken(authority: Authority, token: string, client: AuthenticatedClient) {
-  const claims = await authority.verifier.verify(token).catch((error: unknown) => {
-    if (error instanceof StoreUnavailable) throw error
-    return undefined
-  })
+  const claims = await claimsOf(authority.verifier, token)
   if (!claims || claims.exp * 1000 <= authority.now()) return undefined
   await authority.store.caughtUp()
   if (authority.view.dead(claims)) return undefined

@@ -5,9 +5,9 @@ import { RescindError, unavailable } from '../errors.ts'
 import { addressOf } from '../http/address.ts'
 import { readForm } from '../http/body.ts'
 import { sendJson } from '../http/respond.ts'
+import { claimsOf } from '../keys/verifier.ts'
 import { receiptOf, sendReceipt } from '../receipt.ts'
 import { MAX_TOKEN, presentedAccess, readOwnSecret, revoke } from '../revoke.ts'
-import { StoreUnavailable } from '../store/store.ts'
 import { authenticateClient, OAuthError } from './client-auth.ts'
 
 /**
@@ -55,11 +55,6 @@ async function presented(
   if (secret?.kind === 'refresh_token') return { kind: 'refresh', refresh: secret, clientId }
   if (secret?.kind === 'logout_ticket')
     return { kind: 'ticket', sid: secret.sid, hash: secret.hash, clientId }
-  try {
-    const claims = await authority.lateVerifier.verify(token, { anyTime: true })
-    return { kind: 'access', access: presentedAccess(authority, claims), clientId }
-  } catch (error) {
-    if (error instanceof StoreUnavailable) throw error
-    return undefined
-  }
+  const claims = await claimsOf(authority.lateVerifier, token, { anyTime: true })
+  return claims && { kind: 'access', access: presentedAccess(authority, claims), clientId }
 }
