@@ -7,7 +7,7 @@ import { type Config, readConfig } from '../packages/authority/src/config.ts'
 import { startAuthority } from '../packages/authority/src/main.ts'
 import { createGuard } from '../packages/guard/src/index.ts'
 import { until } from '../packages/guard/test/peer.ts'
-import { type FeedClient, openFeed } from './feed-client.ts'
+import { basicOf, type FeedClient, openFeed } from './feed-client.ts'
 import { type Postgres, startPostgres } from './postgres.ts'
 import { API, API_GUARD, CALLBACK, startTestAuthority, type TestAuthority } from './setup.ts'
 import { authorize, lives, post, refresh, signIn, type Tokens, tokenRequest } from './sign-in.ts'
@@ -48,9 +48,7 @@ describe('two authorities on one database', () => {
   async function introspect(at: string, token: string): Promise<boolean> {
     const response = await fetch(`${at}/oauth/introspect`, {
       ...{ method: 'POST', body: new URLSearchParams({ token }) },
-      headers: {
-        authorization: `Basic ${btoa(`${API_GUARD.clientId}:${encodeURIComponent(API_GUARD.clientSecret)}`)}`,
-      },
+      headers: { authorization: basicOf(API_GUARD) },
     })
     return ((await response.json()) as { active: boolean }).active
   }
@@ -151,8 +149,9 @@ describe('two authorities on one database', () => {
       wrong++
     }
     assert.ok(wrong >= 60 && wrong < 90, `${wrong} before it was refused`)
-    assert.equal((await post(`${one}/v1/revoke`, { accessToken: 'x.y.z' })).status, 429)
-    assert.equal((await post(`${other}/v1/revoke`, { accessToken: 'x.y.z' })).status, 429)
+    // What the last few were is on its way to the other one.
+    for (const at of [one, other])
+      await until(async () => (await post(`${at}/v1/revoke`, { accessToken: 'x.y.z' })).status === 429)
     const tokens = await signIn(authority.issuer)
     assert.equal((await post(`${other}/v1/revoke`, pairOf(tokens))).status, 200, 'logging out stays possible')
   })
