@@ -14,7 +14,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Client } from 'pg'
-import { freePort } from './setup.ts'
+import { freePort, newDatabase } from './setup.ts'
 
 /** A real PostgreSQL server, from npm, with its data in a folder of its own. */
 export type Postgres = {
@@ -123,7 +123,6 @@ export async function startPostgres(
     await gone
   }
   await start()
-  let databases = 0
   return {
     url: url('postgres'),
     get pid() {
@@ -136,14 +135,7 @@ export async function startPostgres(
       await end('SIGQUIT')
       await start()
     },
-    async newDatabase() {
-      const name = `d${++databases}`
-      const client = new Client({ connectionString: url('postgres') })
-      await client.connect()
-      await client.query(`CREATE DATABASE ${name}`)
-      await client.end()
-      return url(name)
-    },
+    newDatabase: () => newDatabase(url('postgres')),
     async stop() {
       await end('SIGINT')
       rmSync(data, { recursive: true, force: true })

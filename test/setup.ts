@@ -63,7 +63,7 @@ export async function tamper(
   await client.end()
 }
 
-/** An empty database on the server that the tests of PostgreSQL started. */
+/** An empty database on a server. */
 export async function newDatabase(server: string): Promise<string> {
   const name = `t${randomBytes(8).toString('hex')}`
   const client = new Client({ connectionString: server })
