@@ -117,7 +117,7 @@ export async function openSession(
   const outcome = await store.transact({ kind: 'write', records: [], open: session, audit, at })
   if (outcome.kind !== 'written') throw new Error('a session could not be opened')
   const claims = accessTokenClaims(config.issuer, session, { ...token, iat, resource })
-  return { sid, accessToken: await signAccessToken(ring, claims), refreshToken: refresh }
+  return { sid, accessToken: signAccessToken(ring, claims), refreshToken: refresh }
 }
 
 async function endSession(store: Store, sid: string) {

@@ -93,7 +93,7 @@ async function startAuthority(file: string, issuer: string, pinned: boolean) {
   const node = [process.execPath, ...PROFILE, CLI, 'serve', '--config', file]
   const [command = '', ...args] = pinned ? ['taskset', '-c', '0', ...node] : node
   const child = spawn(command, args, {
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', process.env.GROUND_OUT ? 'inherit' : 'ignore', 'inherit'],
   })
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const killer = () => child.kill('SIGKILL')

@@ -27,13 +27,15 @@ export type Loaded = {
   p99: number
   /** CPU of the load, in s. */
   cpu: number
-  /** In a chain: the tokens as they are then. */
+  /** In a chain: the tokens as they are then, and the access tokens that came with them. */
   last: string[]
+  access: string[]
   /** The first few bodies of answers. */
   samples: string[]
 }
 
 const NEXT = /"refresh_token":"([^"]+)"/
+const ACCESS = /"access_token":"([^"]+)"/
 
 async function run(load: Load): Promise<Loaded> {
   const { port, host, path, headers, connections, bodies, seconds, chain } = load
@@ -43,6 +45,7 @@ async function run(load: Load): Promise<Loaded> {
   const statuses: Record<string, number> = {}
   const samples: string[] = []
   const tokens = [...bodies]
+  const access: string[] = []
   const times: number[] = []
   let index = 0
   const cpu = process.cpuUsage()
@@ -64,6 +67,7 @@ async function run(load: Load): Promise<Loaded> {
         const [, next] = NEXT.exec(body) ?? []
         if (next === undefined) return
         tokens[n] = next
+        access[n] = ACCESS.exec(body)?.[1] ?? ''
       }
     }
   }
@@ -75,7 +79,7 @@ async function run(load: Load): Promise<Loaded> {
   const at = (share: number) =>
     (sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN) / 1e6
   return {
-    ...{ count: times.length, seconds: took, statuses, samples, last: chain ? tokens : [] },
+    ...{ count: times.length, seconds: took, statuses, samples, last: chain ? tokens : [], access },
     ...{ p50: at(0.5), p99: at(0.99), cpu: (user + system) / 1e6 },
   }
 }

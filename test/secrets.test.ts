@@ -75,7 +75,7 @@ describe('secrets', () => {
     assert.match(log, /the authority is up/)
     assert.match(
       log,
-      /"requestId":"[\w-]{12}","method":"POST","path":"\/oauth\/token","status":200,"ms":[\d.]+,"msg":"request"/,
+      /"requestId":"[\w-]{36}","method":"POST","path":"\/oauth\/token","status":200,"ms":[\d.]+,"msg":"request"/,
     )
     assert.match(audit, /"event":"revocation"/)
 

@@ -18,5 +18,5 @@ export async function openSession(authority: Authority): Promise<{ sid: string; 
   }
   await store.transact({ kind: 'write', records: [], open: session, audit: [], at })
   const claims = accessTokenClaims(config.issuer, session, { ...token, iat, resource: API })
-  return { sid, token: await signAccessToken(ring(), claims) }
+  return { sid, token: signAccessToken(ring(), claims) }
 }

@@ -60,10 +60,12 @@ export function createListener(authority: Authority): RequestListener {
     const exact = routes.get(pathname)
     const route = exact
       ? { pattern: pathname, ...exact }
-      : (ownRoute(authority, pathname) ??
-        adminRoute(authority, pathname) ??
-        consoleRoute(authority, pathname) ??
-        metadataRoute(authority, pathname))
+      : pathname.startsWith('/oauth/')
+        ? undefined
+        : (ownRoute(authority, pathname) ??
+          adminRoute(authority, pathname) ??
+          consoleRoute(authority, pathname) ??
+          metadataRoute(authority, pathname))
     if (route) {
       context.route = route.pattern
       if (!route.methods.includes(req.method ?? '')) return refuseMethod(authority, req, res, route.methods)

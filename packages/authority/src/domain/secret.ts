@@ -52,20 +52,28 @@ export function sidTime(sid: string): number {
   return Buffer.from(sid, 'base64url').readUIntBE(0, 6)
 }
 
+/** The tag of bytes that begin with the prefix. */
+function tagOf(bytes: Uint8Array, key: Uint8Array): Buffer {
+  return createHmac('sha256', key).update(bytes).digest().subarray(0, TAG_BYTES)
+}
+
 function seal(prefix: string, body: Buffer, key: Uint8Array): string {
-  const tag = createHmac('sha256', key).update(prefix).update(body).digest().subarray(0, TAG_BYTES)
+  const tag = tagOf(Buffer.concat([Buffer.from(prefix), body]), key)
   return prefix + Buffer.concat([body, tag]).toString('base64url')
 }
 
 function unseal(prefix: string, length: number, token: string, key: Uint8Array): Buffer | undefined {
   const text = token.slice(prefix.length)
   if (text.length !== Math.ceil((length * 4) / 3)) return undefined
-  const bytes = Buffer.from(text, 'base64url')
+  const bytes = Buffer.alloc(prefix.length + length)
+  bytes.write(prefix, 'latin1')
   // A second spelling of the same bytes is another string with another hash: only the canonical one is ours.
-  if (bytes.length !== length || bytes.toString('base64url') !== text) return undefined
-  const body = bytes.subarray(0, length - TAG_BYTES)
-  const tag = createHmac('sha256', key).update(prefix).update(body).digest().subarray(0, TAG_BYTES)
-  return timingSafeEqual(tag, bytes.subarray(length - TAG_BYTES)) ? body : undefined
+  if (bytes.write(text, prefix.length, 'base64url') !== length) return undefined
+  if (bytes.toString('base64url', prefix.length) !== text) return undefined
+  const tag = tagOf(bytes.subarray(0, -TAG_BYTES), key)
+  return timingSafeEqual(tag, bytes.subarray(-TAG_BYTES))
+    ? bytes.subarray(prefix.length, -TAG_BYTES)
+    : undefined
 }
 
 /**

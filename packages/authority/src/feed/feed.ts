@@ -244,10 +244,8 @@ function timeAcknowledgements(onAcknowledged: (seconds: number, guard: string) =
   return {
     start(seq: number) {
       at.set(seq, performance.now())
-      for (const oldest of at.keys()) {
-        if (at.size <= TIMED) break
-        at.delete(oldest)
-      }
+      // The one that was timed so many revocations ago, if it was.
+      at.delete(seq - TIMED)
     },
     by(seq: number, guard: string) {
       const since = at.get(seq)

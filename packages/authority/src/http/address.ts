@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http'
  */
 export function addressOf(req: IncomingMessage, trustProxy: boolean): string {
   const forwarded = trustProxy ? req.headers['x-forwarded-for'] : undefined
-  const last = [forwarded].flat().join(',').split(',').pop()?.trim()
-  return (last || req.socket.remoteAddress || 'unknown').replace(/^::ffff:/, '').slice(0, 64)
+  const last = forwarded && [forwarded].flat().join(',').split(',').pop()?.trim()
+  const address = last || req.socket.remoteAddress || 'unknown'
+  return (address.startsWith('::ffff:') ? address.slice(7) : address).slice(0, 64)
 }

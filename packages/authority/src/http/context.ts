@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Span } from '@opentelemetry/api'
 
@@ -31,5 +31,5 @@ export function inRequest<T>(context: RequestContext, work: () => T): T {
 export function requestId(req: IncomingMessage, trustProxy: boolean): string {
   const given = trustProxy ? req.headers['x-request-id'] : undefined
   if (typeof given === 'string' && GIVEN_ID.test(given)) return given
-  return currentRequest()?.id ?? randomBytes(9).toString('base64url')
+  return currentRequest()?.id ?? randomUUID()
 }

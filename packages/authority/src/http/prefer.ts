@@ -8,7 +8,9 @@ const MAX_WAIT = 10
  * @returns nothing when it does not want to, or says so in a way that can't be read
  */
 export function preferredWait(req: IncomingMessage): number | undefined {
-  const text = [req.headers.prefer].flat().join(',')
+  const { prefer } = req.headers
+  if (prefer === undefined) return undefined
+  const text = [prefer].flat().join(',')
   const [, seconds] = /(?:^|,)\s*wait\s*=\s*"?(\d{1,6})"?\s*(?=[,;]|$)/i.exec(text) ?? []
   return seconds === undefined ? undefined : Math.min(Number(seconds), MAX_WAIT)
 }

@@ -132,9 +132,11 @@ describe('a store that is moved', () => {
     const known = TABLES.flatMap(({ name, columns }) =>
       Object.keys(columns).map((column) => `${name}.${column}`),
     )
+    // What is derived is made anew where it arrives.
     const inFile = ask(
       path,
-      `SELECT t.name || '.' || c.name AS name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'`,
+      `SELECT t.name || '.' || c.name AS name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'
+       AND t.name NOT IN ('settled', 'audit_accounts') AND c.name <> 'settled_seq'`,
     )
     assert.deepEqual(inFile.map(({ name }) => name).sort(), [...known].sort())
     const inDatabase = await query(

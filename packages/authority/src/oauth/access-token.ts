@@ -1,5 +1,6 @@
+import { sign } from 'node:crypto'
+import { readClaims } from '@rescind/guard/claims'
 import { LIST_SIZE, listUri } from '@rescind/guard/status'
-import { SignJWT } from 'jose'
 import type { Authority } from '../authority.ts'
 import { type Session, scopeFor } from '../domain/session.ts'
 import type { KeyRing } from '../keys/ring.ts'
@@ -52,9 +53,23 @@ export function issueTime({ view, now }: Authority, clientId: string): number {
   return Math.max(Math.floor(now() / 1000), view.aliveFrom(clientId))
 }
 
-/** Signs an access token (RFC 9068 §2.1: `typ: at+jwt`), with EdDSA (RFC 8037). */
-export function signAccessToken(ring: KeyRing, claims: Record<string, unknown>): Promise<string> {
-  return new SignJWT(claims)
-    .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid: ring.signing.kid })
-    .sign(ring.signing.key)
+const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+/** Signs an access token (RFC 9068 §2.1: `typ: at+jwt`) in the compact form of RFC 7515 §7.1, with EdDSA (RFC 8037). */
+export function signAccessToken({ signing }: KeyRing, claims: Record<string, unknown>): string {
+  const { kid, key } = signing
+  const content = `${encoded({ alg: 'EdDSA', typ: 'at+jwt', kid })}.${encoded(claims)}`
+  return `${content}.${sign(null, Buffer.from(content, 'latin1'), key).toString('base64url')}`
+}
+
+/** Signs an access token that is given out here and now: whoever shows it to us next need not have it verified. */
+export function issueAccessToken(
+  { ring, verifier, lateVerifier }: Authority,
+  claims: Record<string, unknown>,
+): string {
+  const token = signAccessToken(ring(), claims)
+  const known = readClaims(claims)
+  verifier.remember(token, known)
+  lateVerifier.remember(token, known)
+  return token
 }

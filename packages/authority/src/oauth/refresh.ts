@@ -8,7 +8,7 @@ import { type RefreshDecision, type RefreshRequest, type Session, scopeFor } fro
 import { addressOf } from '../http/address.ts'
 import { readOwnSecret } from '../revoke.ts'
 import { StoreUnavailable } from '../store/store.ts'
-import { accessTokenClaims, issueTime, signAccessToken } from './access-token.ts'
+import { accessTokenClaims, issueAccessToken, issueTime } from './access-token.ts'
 import { errors } from './library.ts'
 import { ROUTES } from './routes.ts'
 import { judgeRefresh } from './suspicious-refresh.ts'
@@ -71,7 +71,7 @@ export function refreshGrant(authority: Authority) {
     const facts = { ...token, iat, resource: resource ?? session.resource, requestedScope: scope, jkt }
     const claims = accessTokenClaims(authority.config.issuer, session, facts)
     ctx.body = {
-      access_token: await signAccessToken(authority.ring(), claims),
+      access_token: issueAccessToken(authority, claims),
       token_type: jkt ? 'DPoP' : 'Bearer',
       expires_in: token.exp - iat,
       refresh_token: refreshed,

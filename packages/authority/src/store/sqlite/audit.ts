@@ -43,27 +43,62 @@ type Row = {
   hash: string
 }
 
+/** Looks for records that a filter lets through. */
+function openSearch(db: DatabaseSync) {
+  const statements = new Map<string, StatementSync>()
+  const settledUpTo = db.prepare('SELECT n FROM settled')
+  /** Those between two places, both exclusive. */
+  return function between(
+    above: number,
+    below: number,
+    filter: AuditFilter,
+    order: 'ASC' | 'DESC',
+    limit: number,
+  ) {
+    const names = (Object.keys(TERMS) as (keyof AuditFilter)[]).filter((name) => filter[name] !== undefined)
+    const terms = names.map((name) => ` AND ${TERMS[name]}`).join('')
+    const given = names.map((name) => filter[name] as string | number)
+    const ask = (sql: string, ...values: (string | number)[]) => {
+      const statement = statements.get(sql) ?? db.prepare(sql)
+      statements.set(sql, statement)
+      return (statement.all(...values) as Row[]).map(toRecord)
+    }
+    const look = (from: number, to: number, most: number) =>
+      ask(
+        `SELECT ${COLUMNS} FROM audit WHERE audit.n > ? AND audit.n < ?${terms} ORDER BY audit.n ${order} LIMIT ?`,
+        ...[from, to, ...given, most],
+      )
+    const { sub } = filter
+    if (sub === undefined) return look(above, below, limit)
+    // The newest records are not in the index of accounts yet: see settling.ts.
+    const settled = (settledUpTo.get() as { n: number }).n
+    const lookUp = (most: number) =>
+      ask(
+        `SELECT ${COLUMNS} FROM audit_accounts CROSS JOIN audit ON audit.n = record
+         WHERE account = ? AND record > ? AND record < ?${terms} ORDER BY record ${order} LIMIT ?`,
+        ...[sub, above, Math.min(below, settled + 1), ...given, most],
+      )
+    const lookBehind = (most: number) => look(Math.max(above, settled), below, most)
+    const [first, second] = order === 'ASC' ? [lookUp, lookBehind] : [lookBehind, lookUp]
+    const found = first(limit)
+    return found.length < limit ? [...found, ...second(limit - found.length)] : found
+  }
+}
+
 /** What is asked of the audit log, and what is cut off from it when it is old. */
 export function openAudit(db: DatabaseSync) {
-  const statements = new Map<string, StatementSync>()
   const oldest = db.prepare(`SELECT ${N}, ${bounded('at')}, hash FROM audit ORDER BY audit.n LIMIT ?`)
   const newest = db.prepare(`SELECT ${N} FROM audit ORDER BY audit.n DESC LIMIT 1`)
   const following = db.prepare(`SELECT ${N} FROM audit WHERE audit.n > ? ORDER BY audit.n LIMIT 1`)
   const preceding = db.prepare(`SELECT ${N} FROM audit WHERE audit.n < ? ORDER BY audit.n DESC LIMIT 1`)
   const cut = db.prepare('DELETE FROM audit WHERE n <= ?')
+  const cutOfAccounts = db.prepare(
+    'DELETE FROM audit_accounts WHERE (account, record) IN (SELECT sub, n FROM audit WHERE n <= ?)',
+  )
   const anchorAt = db.prepare(`SELECT ${N}, hash, ${bounded('at')} FROM audit_anchor`)
   const anchor = db.prepare('INSERT OR REPLACE INTO audit_anchor (id, n, hash, at) VALUES (1, ?, ?, ?)')
 
-  /** The records between two places, both exclusive, that a filter lets through. */
-  function between(above: number, below: number, filter: AuditFilter, order: 'ASC' | 'DESC', limit: number) {
-    const names = (Object.keys(TERMS) as (keyof AuditFilter)[]).filter((name) => filter[name] !== undefined)
-    const where = ['audit.n > ?', 'audit.n < ?', ...names.map((name) => TERMS[name])].join(' AND ')
-    const sql = `SELECT ${COLUMNS} FROM audit WHERE ${where} ORDER BY audit.n ${order} LIMIT ?`
-    const statement = statements.get(sql) ?? db.prepare(sql)
-    statements.set(sql, statement)
-    const given = names.map((name) => filter[name] as string | number)
-    return (statement.all(above, below, ...given, limit) as Row[]).map(toRecord)
-  }
+  const between = openSearch(db)
   const numberIn = (row: unknown) => (row as { n: number } | undefined)?.n
   const first = () => numberIn(oldest.get(1)) ?? 1
   const last = () => numberIn(newest.get()) ?? 0
@@ -101,6 +136,7 @@ export function openAudit(db: DatabaseSync) {
       const kept = rows.findIndex((row) => row.at >= before || row.n > upTo)
       const gone = rows.slice(0, kept < 0 ? rows.length : kept).at(-1)
       if (!gone) return undefined
+      cutOfAccounts.run(gone.n)
       cut.run(gone.n)
       anchor.run(gone.n, gone.hash, at)
       return { n: gone.n, hash: gone.hash }

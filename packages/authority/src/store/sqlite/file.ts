@@ -7,7 +7,9 @@ import { DatabaseSync } from 'node:sqlite'
  */
 export function openFile(path: string, wait: number): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: wait })
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;')
+  database.exec(
+    'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 8192;',
+  )
   refuseUnlessDurable(database)
   return database
 }

@@ -37,6 +37,7 @@ export function openLog(db: DatabaseSync) {
       heads.audit = (lastAudit.get() as Anchor | undefined) ?? audit.anchor() ?? CHAIN_START
       return !force
     },
+    newest: () => ({ seq: heads.seq, record: heads.audit.n }),
     head: () => ({
       first: (firstSeq.get() as { seq: number | null }).seq ?? 0,
       ...{ seq: heads.seq, tag: heads.tag },

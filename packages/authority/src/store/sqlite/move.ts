@@ -13,6 +13,7 @@ import {
 } from '../moving.ts'
 import { holdAlone, openFile } from './file.ts'
 import { migrate, SCHEMA } from './schema.ts'
+import { SETTLE_ALL } from './settling.ts'
 
 /** Another process that migrates is waited for so long, in ms; an authority gives up sooner. */
 const PATIENCE = 10 * 60_000
@@ -116,6 +117,7 @@ export function openFileLoader(path: string): Loader {
       for (const row of rows) insert.run(...row.map(stored))
     },
     async commit() {
+      db.exec(SETTLE_ALL)
       for (const sql of indexes) db.exec(sql)
       db.exec('COMMIT')
     },

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Migrated } from '../moving.ts'
 import { DELIVERIES_SCHEMA } from './deliveries.ts'
+import { SETTLING_SCHEMA } from './settling.ts'
 
 /** Forward only: a released migration is never edited, the next one is appended. */
 export const MIGRATIONS = [
@@ -115,6 +116,7 @@ export const MIGRATIONS = [
   `,
   'CREATE INDEX accounts_review ON accounts (review_since) WHERE review_since IS NOT NULL;',
   'CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;',
+  SETTLING_SCHEMA,
 ]
 
 /** The newest schema. */

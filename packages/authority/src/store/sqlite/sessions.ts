@@ -16,9 +16,10 @@ export function openSessions(db: DatabaseSync, policy: Policy) {
      ON CONFLICT DO NOTHING`,
   )
   const ofBrowser = db.prepare(`${COLUMNS} WHERE browser = ? ORDER BY rowid DESC LIMIT ?`)
-  const live = db.prepare(`${COLUMNS} WHERE sub = ? AND ended_seq IS NULL ORDER BY rowid DESC`)
+  // Those that ended a moment ago are among them: see settling.ts.
+  const live = db.prepare(`${COLUMNS} WHERE sub = ? AND settled_seq IS NULL ORDER BY rowid DESC`)
   const ended = db.prepare(
-    `${COLUMNS} WHERE sub = ? AND ended_seq IS NOT NULL AND ended_at > ? ORDER BY ended_seq DESC LIMIT ?`,
+    `${COLUMNS} WHERE sub = ? AND settled_seq IS NOT NULL AND ended_at > ? ORDER BY settled_seq DESC LIMIT ?`,
   )
   const page = db.prepare(`${COLUMNS} WHERE rowid > ? ORDER BY rowid LIMIT ?`)
   const update = db.prepare(
@@ -36,8 +37,11 @@ export function openSessions(db: DatabaseSync, policy: Policy) {
     sessionsOfBrowser: (browser: string, limit: number) => sessionsIn(ofBrowser.all(browser, limit)),
     liveSessionsOf: (sub: string) => sessionsIn(live.all(sub)).filter((session) => !session.ended),
     sessionsOf(sub: string, endedSince: number, limit: number): Session[] {
-      const open = sessionsIn(live.all(sub)).filter(({ ended }) => !ended || ended.at > endedSince)
-      return [...open, ...sessionsIn(ended.all(sub, endedSince, limit))].slice(0, limit)
+      const all = sessionsIn(live.all(sub))
+      const justEnded = all.filter((one) => one.ended && one.ended.at > endedSince)
+      justEnded.sort((a, b) => Number(b.ended?.seq) - Number(a.ended?.seq))
+      const open = all.filter((one) => !one.ended)
+      return [...open, ...justEnded, ...sessionsIn(ended.all(sub, endedSince, limit))].slice(0, limit)
     },
     sessionsAfter(after: number, limit: number): { sessions: Session[]; next: number } {
       const rows = page.all(after, limit) as Row[]

@@ -91,8 +91,7 @@ function createQueue(worker: Worker) {
         const id = nextId++
         waiters.set(id, { resolve, reject })
         waiting.push({ id, ...job })
-        // What arrives in the same turn of the event loop shares a batch even when the thread is idle.
-        if (waiting.length === 1 && !busy) queueMicrotask(pump)
+        if (waiting.length === 1 && !busy) setImmediate(pump)
       })
     },
 
@@ -105,7 +104,7 @@ function createQueue(worker: Worker) {
       }
       if (replies.length === 0) return
       busy = false
-      pump()
+      setImmediate(pump)
     },
 
     fail(cause: string) {

@@ -6,11 +6,14 @@ import { openDeliveries } from './deliveries.ts'
 import { openLog } from './log.ts'
 import { openRecords } from './records.ts'
 import { openSessions } from './sessions.ts'
+import { openSettling } from './settling.ts'
 
 /** All tables, each spoken to in one place. */
 export function openTables(db: DatabaseSync, policy: Policy) {
+  const log = openLog(db)
   return {
-    ...openLog(db),
+    ...log,
+    ...openSettling(db, () => log.newest().record),
     ...openRecords(db),
     ...openSessions(db, policy),
     ...openAccounts(db),

@@ -20,6 +20,12 @@ export type Job = { id: number; transaction?: Transaction; query?: Query }
 export type Reply = { id: number; value: unknown } | { id: number; unavailable: string }
 export type Batch = { replies: Reply[]; revocations: LoggedRevocation[]; outsideChange: boolean }
 
+/** Nobody waits when nothing has come for so long, in ms: then indexes are settled, so many rows at once. */
+const QUIET = 20
+const SETTLE_AT_ONCE = 64
+/** More than so many rows do not wait for that: whoever adds to them settles twice as many. */
+const MOST_UNSETTLED = 50_000
+
 const FORGET_EVERY = 30_000
 const FORGET_AT_ONCE = 2_000
 
@@ -35,12 +41,14 @@ const missed: LoggedRevocation[] = []
 let lastForgotten = 0
 
 port.on('message', (jobs: Job[] | 'close') => {
+  clearTimeout(settling)
   if (jobs === 'close') {
     db.close()
     port.close()
     return
   }
   port.postMessage(runBatch(jobs))
+  if (options.exclusive) settleIn(QUIET)
 })
 port.postMessage({
   replies: [{ id: 0, value: 'ready' }],
@@ -58,9 +66,28 @@ const watch = setInterval(() => {
 }, 500)
 watch.unref()
 
+let settling: NodeJS.Timeout | undefined
+function settleIn(ms: number) {
+  settling = setTimeout(settleSome, ms)
+}
+function settleSome() {
+  try {
+    db.exec('BEGIN IMMEDIATE')
+    if (lookOutside()) outsideChange = true
+    const more = tables.settle(SETTLE_AT_ONCE)
+    db.exec('COMMIT')
+    // What has come meanwhile goes first.
+    if (more) settleIn(0)
+  } catch {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    settleIn(1_000)
+  }
+}
+if (options.exclusive) settleIn(QUIET)
+
 /** Whether another process has written; what it revoked is read from the log. */
 function lookOutside(): boolean {
-  const { seq } = tables.head()
+  const { seq } = tables.newest()
   if (!tables.refreshHeads()) return false
   tables.readCutOffs()
   for (let after = seq; after < tables.head().seq; after = missed.at(-1)?.seq ?? tables.head().seq)
@@ -121,6 +148,7 @@ function inOneTransaction(jobs: Job[]): unknown[] {
     if (lookOutside()) outsideChange = true
     const values = jobs.map((job) => apply(tables, options.policy, job.transaction as Transaction))
     forgetNowAndThen(jobs)
+    if (tables.unsettled() > MOST_UNSETTLED) tables.settle(2 * jobs.length)
     db.exec('COMMIT')
     return values
   } catch (error) {
