@@ -7,6 +7,7 @@ import { postgres } from './postgres.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { propagation } from './propagation.ts'
 import { describeMachine, type Results, saveResults } from './results.ts'
+import { scale } from './scale/scale.ts'
 import { sessions } from './sessions.ts'
 import { steady } from './steady.ts'
 import { table } from './table.ts'
@@ -29,6 +30,7 @@ const BENCHMARKS = new Map<string, { about: string; run: (options: BenchOptions)
   ['steady', { about: 'PostgreSQL with a million live sessions that are refreshed', run: steady }],
   ['check', { about: 'a guard: checks per second, memory, cold start', run: check }],
   ['sessions', { about: 'listing, ending and timing out among a million sessions', run: sessions }],
+  ['scale', { about: 'a hundred thousand guards and 10,000 revocations a second', run: scale }],
   ['propagation', { about: 'from POST /v1/revoke until every guard refuses', run: propagation }],
 ])
 

@@ -63,6 +63,14 @@ describe('the benchmarks', () => {
     assertWhole(found, 12)
   })
 
+  it('scale: each guard that is looked at has every revocation that it was sent, applied once', async () => {
+    const found = await measured('scale')
+    assertShape(found, 'scale')
+    assertWhole(found, 8)
+    const applied = found.rows.filter(({ what }) => what.endsWith('revocations applied in them'))
+    assert.ok(applied.length === 2 && applied.every(({ value }) => value > 100))
+  })
+
   it('sessions: what is listed is whole, what is ended is ended, and every guard refuses what was cut off', async () => {
     const found = await measured('sessions')
     assertShape(found, 'sessions')
