@@ -1,7 +1,8 @@
-// `npm run bench [-- NAME…]`: measures, prints a table, and writes bench/results/NAME.json.
+// `npm run bench [-- NAME…]`: measures, prints a table, and writes bench/results/NAME.json; then all.json and chart.svg.
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { check } from './check.ts'
+import { combine } from './combine.ts'
 import { endpoint } from './endpoints.ts'
 import { postgres } from './postgres.ts'
 import { createProgress, type Progress } from './progress.ts'
@@ -85,6 +86,10 @@ async function main(): Promise<number> {
   const options = { quick, peers: !values['no-peers'], progress: createProgress() }
   const names = positionals.length > 0 ? new Set(positionals) : BENCHMARKS.keys()
   for (const name of names) await runOne(name, options, results)
+  const { all, picture, compared } = combine(results)
+  // Of one benchmark it was all said above.
+  if (positionals.length !== 1) process.stdout.write(`all of them:\n\n${table(compared)}\n\n`)
+  process.stdout.write(`- all results are in ${all}, as a picture in ${picture}\n`)
   return 0
 }
 
