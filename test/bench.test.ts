@@ -77,6 +77,19 @@ describe('the benchmarks', () => {
     assertWhole(found, 5)
   })
 
+  it('memory: a store that was filled with rows is served', async () => {
+    const found = await measured('memory')
+    assertShape(found, 'memory')
+    assert.ok(found.rows.length === 6 && found.rows.every(({ value }) => value > 0))
+  })
+
+  it('growth: what was revoked among many sessions is refused, and each size is held against the fewest', async () => {
+    const found = await measured('growth')
+    assert.equal(found.rows.length, 12)
+    for (const { what, value, ratio } of found.rows)
+      assert.ok(value >= 0 && (ratio === undefined) === what.includes('among 200 '), what)
+  })
+
   it('the endpoints: what was revoked is refused afterwards, and nothing else is', async () => {
     for (const name of ['revoke', 'introspect', 'refresh', 'mcp', 'postgres', 'steady']) {
       const found = await measured(name)
