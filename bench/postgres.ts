@@ -25,7 +25,7 @@ const RUNS = 3
 type Cost = { run: Run; database: number; wal: number }
 
 /** CPU so far of the server and of all that it has started, in s. */
-function cpuOfAll(pid: number): number {
+export function cpuOfAll(pid: number): number {
   let sum = 0
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue
