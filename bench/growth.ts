@@ -1,7 +1,7 @@
 import type { Config } from '../packages/authority/src/config.ts'
-import { API_FORM, JSON_BODY, pairOf, type Run, run, tokenForm, type Under } from './endpoints.ts'
 import type { Opened } from './fill.ts'
 import { startGround } from './ground.ts'
+import { API_FORM, JSON_BODY, pairOf, type Run, run, tokenForm, type Under } from './load.ts'
 import { shuffled, summary } from './measure.ts'
 import type { Row } from './results.ts'
 import { fillRows } from './rows.ts'
