@@ -1,4 +1,5 @@
 // better-auth with its OAuth provider, as its documentation sets it up, on SQLite through better-sqlite3.
+import './production.mjs'
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { oauthProvider } from '@better-auth/oauth-provider'
@@ -25,6 +26,8 @@ function configuration(port, secret) {
   return {
     ...{ database, secret, baseURL: `http://127.0.0.1:${port}` },
     ...{ rateLimit: { enabled: false }, telemetry: { enabled: false }, logger: { disabled: true } },
+    // Which requests fail is told by their answers.
+    onAPIError: { onError() {} },
     advanced: { disableCSRFCheck: true, disableOriginCheck: true },
     plugins: [
       jwt(),

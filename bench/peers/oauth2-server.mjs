@@ -1,4 +1,5 @@
 // @node-oauth/oauth2-server as its documentation sets it up, on node:http: a bearer token is checked, nothing else is done.
+import './production.mjs'
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import OAuth2Server from '@node-oauth/oauth2-server'

@@ -1,4 +1,5 @@
 // oidc-provider as its documentation sets it up, with tokens that its own models make.
+import './production.mjs'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { serveCommands } from '../worker.ts'
