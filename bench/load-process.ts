@@ -11,6 +11,8 @@ export type Load = {
   connections: number
   /** What is sent, each once or over and over; in a chain refresh tokens, each of which makes place for the one that is answered. */
   bodies: string[]
+  /** Each goes as a bearer token, in a request that has no body. */
+  bearer?: boolean
   /** Stop after so long, in s; else when all were sent once. */
   seconds?: number
   /** In a chain the body has this before and after what the answer’s `refresh_token` is. */
@@ -38,9 +40,12 @@ const NEXT = /"refresh_token":"([^"]+)"/
 const ACCESS = /"access_token":"([^"]+)"/
 
 async function run(load: Load): Promise<Loaded> {
-  const { port, host, path, headers, connections, bodies, seconds, chain } = load
+  const { port, host, path, headers, connections, bodies, seconds, chain, bearer } = load
   const open = await Promise.all(Array.from({ length: connections }, () => openConnection(port)))
-  const make = (body: string) => requestBytes('POST', path, host, headers, body)
+  const make = (body: string) =>
+    bearer
+      ? requestBytes('GET', path, host, [...headers, `authorization: Bearer ${body}`])
+      : requestBytes('POST', path, host, headers, body)
   const requests = chain ? [] : bodies.map(make)
   const statuses: Record<string, number> = {}
   const samples: string[] = []

@@ -6,6 +6,7 @@ import { check } from './check.ts'
 import { combine } from './combine.ts'
 import { endpoint } from './endpoints.ts'
 import { growth } from './growth.ts'
+import { peers } from './peer-servers.ts'
 import { postgres } from './postgres.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { propagation } from './propagation.ts'
@@ -29,6 +30,7 @@ const BENCHMARKS = new Map<string, { about: string; run: (options: BenchOptions)
   ['introspect', { about: 'POST /oauth/introspect, authenticated', run: endpoint('introspect') }],
   ['refresh', { about: 'the refresh grant, durable, rotated', run: endpoint('refresh') }],
   ['mcp', { about: 'revoke_oauth_tokens over MCP', run: endpoint('mcp') }],
+  ['peers', { about: 'revoke, introspect, refresh and check by other servers', run: peers }],
   ['postgres', { about: 'what each operation costs on PostgreSQL', run: postgres }],
   ['steady', { about: 'PostgreSQL with a million live sessions that are refreshed', run: steady }],
   ['check', { about: 'a guard: checks per second, memory, cold start', run: check }],

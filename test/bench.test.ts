@@ -98,6 +98,12 @@ describe('the benchmarks', () => {
     }
   })
 
+  it('peers: left out where they would have to be installed', async () => {
+    const ran = await bench('peers', '--quick', '--no-peers', '--results', results)
+    assert.deepEqual([ran.code, ran.stderr], [0, ''])
+    assert.match(ran.stdout, /the peers were left out: --no-peers/)
+  })
+
   it('an unknown name gets the list, and exit code 2', async () => {
     const { code, stdout, stderr } = await bench('nonsense')
     assert.deepEqual([code, stdout], [2, ''])

@@ -1,0 +1,187 @@
+import { cpuOf } from './load.ts'
+import type { Load, Loaded } from './load-process.ts'
+import { summary } from './measure.ts'
+import { checkTokens } from './peer-checks.ts'
+import { type Ask, PEERS, type Peer, type PeerOperation } from './peer-list.ts'
+import { type Pair, type PeerServer, startPeer } from './peer-process.ts'
+import { installPeers } from './peers.ts'
+import type { Row } from './results.ts'
+import type { BenchOptions, Measured } from './run.ts'
+import { canPin, startWorker, type Worker } from './worker.ts'
+
+/* The same operations by other servers: one process on one core, under the load that the authority gets. */
+
+const CONNECTIONS = 50
+const RUNS = 3
+const SPARE = 50
+
+type Value = { value: number; spread: string }
+export type PeerRun = {
+  name: string
+  configuration: string
+  /** Whether an answer means that it is on disk. */
+  durable: boolean
+  operation: PeerOperation
+  /** In /s, ms, ms, and % of a core: medians, with the smallest and the largest run. */
+  rate: Value
+  p50: Value
+  p99: Value
+  serverCpu: Value
+  loadCpu: Value
+  /** What it does not do, as a check in the same process has just shown. */
+  doesNot: string[]
+}
+
+type Under = { server: PeerServer; load: Worker; ask: Ask; seconds: number; quick: boolean }
+type Run = Loaded & { rate: number; serverCpu: number }
+
+/** One run; every answer has to be 200. */
+async function run({ server, load, ask }: Under, what: Pick<Load, 'bodies' | 'seconds' | 'chain'>) {
+  const { path, headers, bearer } = ask
+  const { port, pid } = server
+  const before = cpuOf(pid)
+  const loaded = await load.ask<Loaded>({
+    ...{ do: 'run', port, host: `127.0.0.1:${port}`, path, headers, bearer, connections: CONNECTIONS },
+    ...what,
+  })
+  if (Object.keys(loaded.statuses).some((status) => status !== '200'))
+    throw new Error(
+      `${server.peer.name}: ${path} answered ${JSON.stringify(loaded.statuses)}: ${loaded.samples[0]}`,
+    )
+  return { ...loaded, serverCpu: cpuOf(pid) - before, rate: loaded.count / loaded.seconds }
+}
+
+const accessOf = (pairs: Pair[]) => pairs.map(({ accessToken }) => accessToken)
+const refreshOf = (pairs: Pair[]) => pairs.map(({ refreshToken }) => `${refreshToken}`)
+const some = <T>(items: T[]) => items.filter((_, n) => n % Math.ceil(items.length / SPARE) === 0)
+
+async function revoke(under: Under): Promise<Run[]> {
+  const { server, ask, quick } = under
+  const spare = await server.issue(SPARE)
+  const runs: Run[] = []
+  const dead: Pair[] = []
+  for (let n = 0; n <= RUNS; n++) {
+    const pairs = await server.issue(quick ? 100 : server.peer.revocations)
+    runs.push(await run(under, { bodies: refreshOf(pairs).map((token) => ask.before + token) }))
+    dead.push(...some(pairs))
+  }
+  const all = (pairs: Pair[]) => [...accessOf(pairs), ...refreshOf(pairs)]
+  await checkTokens(server, all(dead), all(spare))
+  return runs
+}
+
+/** Tokens that are asked for again and again: introspected, or shown as a bearer. */
+async function repeat(under: Under): Promise<Run[]> {
+  const { server, ask, seconds, quick } = under
+  const pairs = await server.issue(quick ? 200 : 20_000)
+  const bodies = accessOf(pairs).map((token) => ask.before + token)
+  const runs: Run[] = []
+  for (let n = 0; n <= RUNS; n++) runs.push(await run(under, { bodies, seconds }))
+  const spare = some(accessOf(pairs.slice(1)))
+  const dead = pairs.slice(0, 1)
+  if (server.peer.asks.revoke) await server.send('revoke', `${refreshOf(dead)}`)
+  else await server.ask({ do: 'revoke', accessTokens: accessOf(dead) })
+  await checkTokens(server, accessOf(dead), spare)
+  return runs
+}
+
+async function refresh(under: Under): Promise<Run[]> {
+  const { server, ask, seconds, quick } = under
+  const pairs = await server.issue(quick ? 2_000 : 10_000)
+  let bodies = refreshOf(pairs)
+  const runs: Run[] = []
+  let access: string[] = []
+  const used: string[] = []
+  for (let n = 0; n <= RUNS; n++) {
+    const one = await run(under, { bodies, seconds, chain: { before: ask.before, after: '' } })
+    if (new Set(one.last).size !== bodies.length)
+      throw new Error(`${server.peer.name}: two sessions have the same refresh token`)
+    const changed = bodies.filter((token, at) => one.last[at] !== token)
+    used.push(...some(changed).slice(0, 10))
+    access = one.access.filter(Boolean)
+    bodies = one.last
+    runs.push(one)
+  }
+  await checkTokens(server, used, [...some(access), ...some(bodies)])
+  return runs
+}
+
+const WORK: Record<PeerOperation, (under: Under) => Promise<Run[]>> = {
+  ...{ revoke, introspect: repeat, refresh, check: repeat },
+}
+
+async function runPeer(peer: Peer, operation: PeerOperation, options: BenchOptions): Promise<PeerRun> {
+  const { quick, progress } = options
+  progress.say(`${operation}: ${peer.name}`)
+  const place = await peer.place()
+  const load = startWorker('load-process.ts', [])
+  const server = await startPeer(peer, place.open)
+  try {
+    const under = { server, load, ask: peer.asks[operation] as Ask, seconds: quick ? 0.3 : 3, quick }
+    // The first warms up.
+    const runs = (await WORK[operation](under)).slice(1)
+    progress.say(`${operation}: ${peer.name}, what it does not do`)
+    const doesNot = await peer.lacks(server, place)
+    const { name, configuration, durable } = peer
+    const of = (value: (one: Run) => number) => summary(runs.map(value))
+    return {
+      ...{ name, configuration, durable, operation, doesNot },
+      ...{ rate: of((one) => one.rate), p50: of((one) => one.p50), p99: of((one) => one.p99) },
+      serverCpu: of(({ serverCpu, seconds }) => (100 * serverCpu) / seconds),
+      loadCpu: of(({ cpu, seconds }) => (100 * cpu) / seconds),
+    }
+  } finally {
+    await server.stop()
+    await load.stop()
+    await place.stop()
+  }
+}
+
+/** Each peer that has this operation, one after the other, each on a new store of its own. */
+export async function peerRuns(operation: PeerOperation, options: BenchOptions): Promise<PeerRun[]> {
+  installPeers()
+  const runs: PeerRun[] = []
+  for (const peer of PEERS) {
+    if (peer.asks[operation]) runs.push(await runPeer(peer, operation, options))
+  }
+  return runs
+}
+
+const NAMES: Record<PeerOperation, string> = {
+  ...{ revoke: 'revoke a session', introspect: 'introspect, authenticated' },
+  ...{ refresh: 'refresh grant, rotated', check: 'check a bearer token over HTTP' },
+}
+
+function rowsOf({ name, durable, operation, ...run }: PeerRun): Row[] {
+  const what = `${NAMES[operation]}, ${name}${operation === 'check' ? '' : durable ? ', durable' : ', not durable'}`
+  return [
+    { what: `${what}, rate`, ...run.rate, unit: '/s' },
+    { what: `${what}, p50`, ...run.p50, unit: 'ms' },
+    { what: `${what}, p99`, ...run.p99, unit: 'ms' },
+    { what: `${what}, CPU of the server`, ...run.serverCpu, unit: '%' },
+    { what: `${what}, CPU of the load`, ...run.loadCpu, unit: '%' },
+  ]
+}
+
+/** `npm run bench -- peers` */
+export async function peers(options: BenchOptions): Promise<Measured> {
+  if (!options.peers) return { rows: [], notes: ['the peers were left out: --no-peers'] }
+  const runs: PeerRun[] = []
+  for (const operation of Object.keys(WORK) as PeerOperation[])
+    runs.push(...(await peerRuns(operation, options)))
+  const pinned = canPin()
+    ? 'each server is one process, held on one core (taskset)'
+    : 'each server is one process, not held on one core: there is no taskset'
+  const said = (one: PeerRun) => [
+    `${one.name}: ${one.configuration}`,
+    ...one.doesNot.map((lack) => `${one.name}: ${lack}`),
+  ]
+  return {
+    rows: runs.flatMap(rowsOf),
+    notes: [
+      `${pinned}; the load is a process of its own, ${CONNECTIONS} kept connections, each waits for its answer; the median of ${RUNS} runs after one that warms up, with the smallest and the largest`,
+      'every answer was 200; afterwards what was revoked or used is refused, and what was not is not, asked over HTTP; what is durable was asked again after kill -9, and PostgreSQL after a crash of its own',
+      ...new Set(runs.flatMap(said)),
+    ],
+  }
+}
