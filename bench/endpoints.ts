@@ -19,7 +19,8 @@ import {
   type Under,
 } from './load.ts'
 import type { Loaded } from './load-process.ts'
-import type { Row } from './results.ts'
+import { peerRuns } from './peer-servers.ts'
+import type { Peer, Row } from './results.ts'
 import type { BenchOptions, Measured } from './run.ts'
 import { canPin } from './worker.ts'
 
@@ -170,6 +171,33 @@ async function onPostgres(options: BenchOptions): Promise<Row[]> {
   }
 }
 
+/** What a ratio to a peer should be at least: to one that answers before it is on disk, and to one that does not. */
+const RATIOS: Record<Exclude<Part, 'mcp'>, { durable?: string; inMemory?: string }> = {
+  revoke: { durable: '≥ 15 ×', inMemory: '≥ 2.5 ×' },
+  introspect: { inMemory: '≥ 5 ×' },
+  refresh: { durable: '≥ 4 ×' },
+}
+
+/** The same by others, in the same minutes, each beside our rate; and what they do not do. */
+async function besidePeers(part: Part, rows: Row[], options: BenchOptions): Promise<Measured> {
+  const ours = rows.find(({ what }) => what.endsWith(', rate') && !what.includes('without a pause'))
+  if (part === 'mcp' || !options.peers || !ours) return { rows: [], notes: [] }
+  const runs = await peerRuns(part, options)
+  return {
+    rows: runs.map(({ name, configuration, durable, rate }) => {
+      const { durable: least, inMemory } = RATIOS[part]
+      const target = durable ? least : inMemory
+      const peer: Peer = { name: `${name}${durable ? '' : ', not durable'}`, configuration, ...rate }
+      const { what, value, unit, spread } = ours
+      return { what, value, unit, spread, peer, ratio: value / rate.value, ...(target ? { target } : {}) }
+    }),
+    notes: runs.flatMap(({ name, configuration, doesNot }) => [
+      `${name}: ${configuration}`,
+      ...doesNot.map((lack) => `${name}: ${lack}`),
+    ]),
+  }
+}
+
 /** @param part what to measure */
 export function endpoint(part: Part): (options: BenchOptions) => Promise<Measured> {
   return async (options) => {
@@ -189,6 +217,7 @@ export function endpoint(part: Part): (options: BenchOptions) => Promise<Measure
       mcp: () => measure(options, quick ? 400 : 60_000, mcp),
     }
     const { rows, disk } = await parts[part]()
+    const beside = await besidePeers(part, rows, options)
     const pinned = canPin()
       ? 'the server is held on one core (taskset)'
       : 'the server is not held on one core: there is no taskset'
@@ -199,6 +228,6 @@ export function endpoint(part: Part): (options: BenchOptions) => Promise<Measure
       'the targets are of a machine on which node:http alone did about 70,000/s; hold the ratio against that',
       'every answer was 200; afterwards what was revoked is refused, and what was not is not, asked over HTTP',
     ]
-    return { rows, notes }
+    return { rows: [...rows, ...beside.rows], notes: [...notes, ...beside.notes] }
   }
 }
