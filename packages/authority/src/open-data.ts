@@ -3,7 +3,6 @@ import { resolve as absolute, join } from 'node:path'
 import type { Config } from './config.ts'
 import { RescindError } from './errors.ts'
 import { createSeal, masterKey, type Seal } from './keys/seal.ts'
-import { openPostgresStore } from './store/postgres/postgres.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
 import { StoreUnavailable } from './store/store.ts'
 
@@ -17,6 +16,7 @@ export async function openData(config: Config, options: { serving: boolean; exis
   const { store: url, policy } = config
   if (url !== undefined) {
     const seal = openSeal(config)
+    const { openPostgresStore } = await import('./store/postgres/postgres.ts')
     return { seal, store: await openPostgresStore({ url, policy, serving: options.serving }) }
   }
   const path = dataFile(config)

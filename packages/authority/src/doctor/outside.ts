@@ -10,7 +10,7 @@ const LOCAL = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/
 export async function checkMail({ mail }: Config): Promise<Finding[]> {
   if (!mail) return [ok('mail', 'No mail is configured, so people get none.')]
   const { hostname, protocol } = new URL(mail.smtp)
-  const transport = createMailTransport(mail)
+  const transport = await createMailTransport(mail)
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error('it does not answer')), PATIENCE)

@@ -16,12 +16,7 @@ import type { Counts } from './format.ts'
 import { importStore, type SealedKey } from './import.ts'
 import { fileSink, outputSink } from './sink.ts'
 
-const COMMANDS = ['migrate', 'export', 'import'] as const
-export type MoveCommand = (typeof COMMANDS)[number]
-
-export function isMoveCommand(command: string): command is MoveCommand {
-  return (COMMANDS as readonly string[]).includes(command)
-}
+export type MoveCommand = 'migrate' | 'export' | 'import'
 
 /** What was typed. `operand` is the file to import, `file` the one to export to. */
 export type MoveGiven = { operand?: string; file?: string; 'while-running'?: boolean }

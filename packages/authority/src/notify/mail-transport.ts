@@ -1,11 +1,12 @@
-import { createTransport } from 'nodemailer'
 import type { MailSettings } from './settings.ts'
 
 /** For each step of a conversation with the mail server, in ms. */
 const TIMEOUT = 10_000
 
 /** The connection to the mail server. `secured`: a server without TLS is refused. */
-export function createMailTransport({ smtp }: MailSettings) {
+export async function createMailTransport({ smtp }: MailSettings) {
+  // Who sends no mail does not load it.
+  const { createTransport } = await import('nodemailer')
   const limits = { connectionTimeout: TIMEOUT, greetingTimeout: TIMEOUT, socketTimeout: TIMEOUT }
   // What is in a message never makes the library open a file or a URL.
   const safety = { disableFileAccess: true, disableUrlAccess: true }

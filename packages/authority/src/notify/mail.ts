@@ -39,7 +39,7 @@ export function createMailer({ mail, issuer, name }: Pick<Config, 'mail' | 'issu
       headers: { 'Auto-Submitted': 'auto-generated' },
     }
     try {
-      await before(signal, transport.sendMail(message))
+      await before(signal, (await transport).sendMail(message))
       return { kind: 'delivered' }
     } catch (error) {
       const { code, responseCode = 0 } = error as { code?: string; responseCode?: number }
@@ -49,7 +49,7 @@ export function createMailer({ mail, issuer, name }: Pick<Config, 'mail' | 'issu
       throw error
     }
   }
-  return { send, close: () => transport?.close() }
+  return { send, close: async () => (await transport)?.close() }
 }
 
 /** Resolves as `work` does, unless the signal fires before. */
