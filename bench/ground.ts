@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readConfig } from '../packages/authority/src/config.ts'
+import { type Config, readConfig } from '../packages/authority/src/config.ts'
 import { freePort } from '../test/setup.ts'
 import { type Amounts, type Filled, fill, type Parts } from './fill.ts'
 import { percentile, ticks } from './measure.ts'
@@ -40,8 +40,12 @@ export type Ground = Filled & {
   folder: string
   /** Of the authority. */
   pid: number
+  /** From the start of the process to the first 200 of /readyz, in ms. */
+  readyAfter: number
   /** Where the store is, in words, with how long one sync takes there. */
   disk: string
+  /** Stops the authority, and leaves its store. */
+  halt(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -50,7 +54,12 @@ export async function startGround(
   amounts: Amounts,
   say: (what: string) => void,
   more?: (parts: Parts) => Promise<void>,
-  options: { store?: string; pinned?: boolean } = {},
+  options: {
+    store?: string
+    pinned?: boolean
+    /** Fills the store in place of what `amounts` and `more` say. */
+    fillWith?: (config: Config, resource: string) => Promise<Filled>
+  } = {},
 ): Promise<Ground> {
   const folder = mkdtempSync(join(tmpdir(), 'rescind-bench-'))
   const remove = () => rmSync(folder, { recursive: true, force: true })
@@ -62,12 +71,16 @@ export async function startGround(
     file,
     JSON.stringify({ ...configuration(port, issuer, join(folder, 'data')), store: options.store }),
   )
-  const filled = await fill(readConfig({ config: file }, {}), RESOURCE, amounts, say, more)
+  const config = readConfig({ config: file }, {})
+  const filled = options.fillWith
+    ? await options.fillWith(config, RESOURCE)
+    : await fill(config, RESOURCE, amounts, say, more)
   say('starting the authority')
-  const { pid, stop } = await startAuthority(file, issuer, options.pinned ?? false)
+  const { pid, readyAfter, stop } = await startAuthority(file, issuer, options.pinned ?? false)
   return {
     ...filled,
-    ...{ issuer, folder, pid, disk: describeDisk(folder) },
+    ...{ issuer, folder, pid, readyAfter, disk: describeDisk(folder) },
+    halt: stop,
     async stop() {
       await stop()
       remove()
@@ -89,9 +102,11 @@ function configuration(port: number, issuer: string, data: string) {
   }
 }
 
-async function startAuthority(file: string, issuer: string, pinned: boolean) {
+/** Starts the real one, as its own process, and waits until it is ready. */
+export async function startAuthority(file: string, issuer: string, pinned: boolean) {
   const node = [process.execPath, ...PROFILE, CLI, 'serve', '--config', file]
   const [command = '', ...args] = pinned ? ['taskset', '-c', '0', ...node] : node
+  const started = ticks()
   const child = spawn(command, args, {
     stdio: ['ignore', process.env.GROUND_OUT ? 'inherit' : 'ignore', 'inherit'],
   })
@@ -99,11 +114,12 @@ async function startAuthority(file: string, issuer: string, pinned: boolean) {
   const killer = () => child.kill('SIGKILL')
   process.once('exit', killer)
   for (let tries = 0; ; tries++) {
-    const up = await fetch(`${issuer}/oauth/jwks`).catch(() => undefined)
+    const up = await fetch(`${issuer}/readyz`).catch(() => undefined)
     if (up?.status === 200) break
-    if (tries > 1200 || child.exitCode !== null) throw new Error('the authority did not come up')
-    await new Promise((resolve) => setTimeout(resolve, 25))
+    if (tries > 3000 || child.exitCode !== null) throw new Error('the authority did not come up')
+    await new Promise((resolve) => setTimeout(resolve, 10))
   }
+  const readyAfter = (ticks() - started) / 1e6
   const stop = async () => {
     child.kill('SIGTERM')
     const patience = setTimeout(killer, 10_000)
@@ -111,7 +127,7 @@ async function startAuthority(file: string, issuer: string, pinned: boolean) {
     clearTimeout(patience)
     process.off('exit', killer)
   }
-  return { pid: child.pid as number, stop }
+  return { pid: child.pid as number, readyAfter, stop }
 }
 
 /** What a durable answer can't be faster than. */

@@ -1,4 +1,4 @@
-import { cpuOf } from './endpoints.ts'
+import { cpuOf } from './load.ts'
 import type { Load, Loaded } from './load-process.ts'
 import { summary } from './measure.ts'
 import { checkTokens } from './peer-checks.ts'

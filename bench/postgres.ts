@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { Client } from 'pg'
 import { type Postgres, startPostgres } from '../test/postgres.ts'
+import type { Opened } from './fill.ts'
 import {
   API_FORM,
   cpuOf,
@@ -12,8 +13,7 @@ import {
   run,
   tokenForm,
   type Under,
-} from './endpoints.ts'
-import type { Opened } from './fill.ts'
+} from './load.ts'
 import { summary } from './measure.ts'
 import type { Row } from './results.ts'
 import type { BenchOptions, Measured } from './run.ts'
@@ -25,7 +25,7 @@ const RUNS = 3
 type Cost = { run: Run; database: number; wal: number }
 
 /** CPU so far of the server and of all that it has started, in s. */
-function cpuOfAll(pid: number): number {
+export function cpuOfAll(pid: number): number {
   let sum = 0
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue

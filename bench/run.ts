@@ -1,13 +1,17 @@
-// `npm run bench [-- NAME…]`: measures, prints a table, and writes bench/results/NAME.json.
+// `npm run bench [-- NAME…]`: measures, prints a table, and writes bench/results/NAME.json; then all.json and chart.svg.
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { atRest } from './at-rest.ts'
 import { check } from './check.ts'
+import { combine } from './combine.ts'
 import { endpoint } from './endpoints.ts'
+import { growth } from './growth.ts'
 import { peers } from './peer-servers.ts'
 import { postgres } from './postgres.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { propagation } from './propagation.ts'
 import { describeMachine, type Results, saveResults } from './results.ts'
+import { scale } from './scale/scale.ts'
 import { sessions } from './sessions.ts'
 import { steady } from './steady.ts'
 import { table } from './table.ts'
@@ -30,7 +34,10 @@ const BENCHMARKS = new Map<string, { about: string; run: (options: BenchOptions)
   ['postgres', { about: 'what each operation costs on PostgreSQL', run: postgres }],
   ['steady', { about: 'PostgreSQL with a million live sessions that are refreshed', run: steady }],
   ['check', { about: 'a guard: checks per second, memory, cold start', run: check }],
+  ['memory', { about: 'the authority at rest, and how soon it is ready', run: atRest }],
+  ['growth', { about: 'revoke and introspect among up to five million sessions', run: growth }],
   ['sessions', { about: 'listing, ending and timing out among a million sessions', run: sessions }],
+  ['scale', { about: 'a hundred thousand guards and 10,000 revocations a second', run: scale }],
   ['propagation', { about: 'from POST /v1/revoke until every guard refuses', run: propagation }],
 ])
 
@@ -85,6 +92,10 @@ async function main(): Promise<number> {
   const options = { quick, peers: !values['no-peers'], progress: createProgress() }
   const names = positionals.length > 0 ? new Set(positionals) : BENCHMARKS.keys()
   for (const name of names) await runOne(name, options, results)
+  const { all, picture, compared } = combine(results)
+  // Of one benchmark it was all said above.
+  if (positionals.length !== 1) process.stdout.write(`all of them:\n\n${table(compared)}\n\n`)
+  process.stdout.write(`- all results are in ${all}, as a picture in ${picture}\n`)
   return 0
 }
 

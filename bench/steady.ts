@@ -1,7 +1,7 @@
 import { Client } from 'pg'
 import { startPostgres } from '../test/postgres.ts'
-import { FORM, measure, run, type Under } from './endpoints.ts'
 import type { Opened } from './fill.ts'
+import { FORM, measure, run, type Under } from './load.ts'
 import type { Row } from './results.ts'
 import type { BenchOptions, Measured } from './run.ts'
 

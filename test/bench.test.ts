@@ -63,10 +63,31 @@ describe('the benchmarks', () => {
     assertWhole(found, 12)
   })
 
+  it('scale: each guard that is looked at has every revocation that it was sent, applied once', async () => {
+    const found = await measured('scale')
+    assertShape(found, 'scale')
+    assertWhole(found, 8)
+    const applied = found.rows.filter(({ what }) => what.endsWith('revocations applied in them'))
+    assert.ok(applied.length === 2 && applied.every(({ value }) => value > 100))
+  })
+
   it('sessions: what is listed is whole, what is ended is ended, and every guard refuses what was cut off', async () => {
     const found = await measured('sessions')
     assertShape(found, 'sessions')
     assertWhole(found, 5)
+  })
+
+  it('memory: a store that was filled with rows is served', async () => {
+    const found = await measured('memory')
+    assertShape(found, 'memory')
+    assert.ok(found.rows.length === 6 && found.rows.every(({ value }) => value > 0))
+  })
+
+  it('growth: what was revoked among many sessions is refused, and each size is held against the fewest', async () => {
+    const found = await measured('growth')
+    assert.equal(found.rows.length, 12)
+    for (const { what, value, ratio } of found.rows)
+      assert.ok(value >= 0 && (ratio === undefined) === what.includes('among 200 '), what)
   })
 
   it('the endpoints: what was revoked is refused afterwards, and nothing else is', async () => {

@@ -359,6 +359,37 @@ describe('who may call the MCP endpoint', () => {
     }
   })
 
+  it('what is no JSON is a parse error, and what is too long is refused, as JSON-RPC and HTTP have it', async () => {
+    const send = (body: string | ReadableStream) =>
+      fetch(`${authority.issuer}/mcp`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+        body,
+        duplex: 'half',
+      } as RequestInit)
+    for (const body of ['', '{"jsonrpc":', '{} {}', 'null null']) {
+      const response = await send(body)
+      const { error, id } = (await response.json()) as { error: { code: number }; id: null }
+      assert.deepEqual([response.status, error.code, id], [400, -32700, null], body)
+    }
+    for (const body of ['null', '[]', '"text"', '7', '{"a":1}'])
+      assert.equal((await send(body)).status, 400, body)
+    assert.equal((await send(`"${'x'.repeat(70_000)}"`)).status, 413)
+    const chunks = new ReadableStream({
+      start(controller) {
+        for (let n = 0; n < 10; n++) controller.enqueue(new TextEncoder().encode('x'.repeat(10_000)))
+        controller.close()
+      },
+    })
+    assert.equal(
+      await send(chunks).then(
+        ({ status }) => status,
+        () => 413,
+      ),
+      413,
+    )
+  })
+
   it('what it does not speak is refused in the protocol’s words', async () => {
     const text = async (response: Response) => (await response.text()).replace(/^event: .*\ndata: /, '')
     for (const method of ['prompts/list', 'resources/list', 'no/such/method']) {

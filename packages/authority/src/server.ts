@@ -42,6 +42,7 @@ export function createListener(authority: Authority): RequestListener {
   const routes = createRoutes(authority)
   const { origins, health } = authority
   const { issuer, trustProxy } = authority.config
+  const addresses = new Map([...routes.keys()].map((path) => [path, new URL(path, issuer)]))
   const { host } = new URL(issuer)
 
   async function serve(req: IncomingMessage, res: ServerResponse, context: RequestContext) {
@@ -49,7 +50,8 @@ export function createListener(authority: Authority): RequestListener {
     if (!trustProxy && !ownHost(req.headers.host, host)) {
       throw new RescindError('NOT_FOUND', `This server answers for ${host} only.`)
     }
-    const url = URL.parse(req.url ?? '/', issuer)
+    // A path of ours that is written as it is needs no parsing.
+    const url = addresses.get(`${req.url}`) ?? URL.parse(req.url ?? '/', issuer)
     if (!url || url.origin !== issuer)
       throw new RescindError('VALIDATION_ERROR', 'The request target is not valid.')
     const { origin } = req.headers

@@ -8,7 +8,7 @@ import { addressOf } from '../http/address.ts'
 import type { Store } from '../store/store.ts'
 import { catchUp } from './catch-up.ts'
 import { type Confirmation, confirm } from './confirm.ts'
-import { concerns, createGroups, type Group, regroup } from './groups.ts'
+import { concerned, concerns, createGroups, type Group, indexGroups, regroup } from './groups.ts'
 import {
   type ConnectedGuard,
   dropGuard,
@@ -100,7 +100,7 @@ export function createFeed(options: FeedOptions): Feed {
   })
   const groups = createGroups(options.resources)
   const acknowledged = timeAcknowledgements(options.onAcknowledged)
-  const send = createSender(groups)
+  const sender = createSender(groups, caughtUp)
   let { seq: newest, tag } = options.head
 
   const place = () => ({ seq: newest, tag })
@@ -115,7 +115,7 @@ export function createFeed(options: FeedOptions): Feed {
     const ready = { ...heartbeat(group), ...has.upTo, prev: has.prev }
     goLive(guard, write({ type: 'ready', ...who, ...ready }))
   }
-  const stopBeating = startBeating(groups, caughtUp, (group) =>
+  const stopBeating = startBeating(groups, sender, (group) =>
     write({ type: 'heartbeat', ...heartbeat(group) }),
   )
 
@@ -129,7 +129,7 @@ export function createFeed(options: FeedOptions): Feed {
           agent: `${req.headers['user-agent'] ?? ''}`.slice(0, 100),
           now: now(),
           newest: () => newest,
-          ...{ caughtUp, onAcknowledged: acknowledged.by },
+          ...{ caughtUp: sender.allSent, onAcknowledged: acknowledged.by },
           onSeen: (sids) => options.onSeen(sids, group.resources),
           onClose: (gone) => group.guards.delete(gone),
         })
@@ -146,13 +146,13 @@ export function createFeed(options: FeedOptions): Feed {
       const record = toRecord(revocation)
       if (!record) return
       acknowledged.start(newest)
-      send(revocation, record)
+      sender.send(revocation, record)
     },
     announceKeys() {
       const frame = write({ type: 'keys', kids: kids() })
       for (const { guards } of groups.values()) for (const guard of guards) sendLive(guard, frame)
     },
-    regroup: (resources) => takeOver(groups, resources),
+    regroup: (resources) => takeOver(groups, resources, sender),
     confirm: (revocations, ms) => confirm(groups.values(), revocations, ms),
     guards: () => [...groups.values()].flatMap(statesOf),
     counts: () => countsOf(groups),
@@ -170,11 +170,13 @@ export function createFeed(options: FeedOptions): Feed {
  */
 function startBeating(
   groups: Map<string, Group>,
-  caughtUp: FeedOptions['caughtUp'],
+  sender: Sender,
   frameFor: (group: Group) => Buffer,
 ): () => void {
   async function beatAll() {
-    await caughtUp()
+    await sender.allSent()
+    // What came since is said to come before a heartbeat, so it has to.
+    sender.flush()
     for (const group of groups.values()) beatTo(group, frameFor(group))
   }
   const beat = setInterval(() => void beatAll().catch(() => {}), HEARTBEAT)
@@ -190,8 +192,9 @@ function concernsAny(group: Group | undefined, revocations: LoggedRevocation[]):
   return group !== undefined && revocations.some((one) => concerns(group, one) && toRecord(one))
 }
 
-function takeOver(groups: Map<string, Group>, resources: ResourceConfig[]) {
+function takeOver(groups: Map<string, Group>, resources: ResourceConfig[], sender: Sender) {
   for (const guard of regroup(groups, resources)) dropGuard(guard, 1012, 'the configuration has changed')
+  sender.regrouped()
 }
 
 function closeAll({ clients }: WebSocketServer, stopBeating: () => void) {
@@ -202,22 +205,32 @@ function closeAll({ clients }: WebSocketServer, stopBeating: () => void) {
   }
 }
 
+type Sender = ReturnType<typeof createSender>
+
 /**
  * Sends revocations to whom they concern; all that came with one commit goes out in one write a guard. Where there are
  * many guards, whoever revoked is answered first: it is durable, and a thousand writes take their time.
  */
-function createSender(groups: Map<string, Group>) {
+function createSender(groups: Map<string, Group>, caughtUp: FeedOptions['caughtUp']) {
+  // Most revocations are for few of many groups, so none is looked at that has nothing to hear.
+  let byResource = indexGroups(groups)
+  const pending = new Set<Group>()
   let flushing = false
-  function flush(most: number) {
-    for (const { pending, guards } of groups.values()) {
-      if (guards.size > most) continue
-      for (const frame of framesOf(pending.splice(0))) for (const guard of guards) sendLive(guard, frame)
+
+  function flush(most = Infinity) {
+    for (const group of pending) {
+      if (group.guards.size > most) continue
+      pending.delete(group)
+      for (const frame of framesOf(group.pending.splice(0)))
+        for (const guard of group.guards) sendLive(guard, frame)
     }
   }
-  return (revocation: LoggedRevocation, record: RevocationRecord) => {
-    for (const group of groups.values()) {
-      if (!concerns(group, revocation)) continue
-      if (group.guards.size > 0) group.pending.push(lineOf(record, revocation.tag, group.last))
+  function send(revocation: LoggedRevocation, record: RevocationRecord) {
+    for (const group of concerned(groups, byResource, revocation)) {
+      if (group.guards.size > 0) {
+        group.pending.push(lineOf(record, revocation.tag, group.last))
+        pending.add(group)
+      }
       group.last = record.seq
     }
     if (flushing) return
@@ -225,8 +238,19 @@ function createSender(groups: Map<string, Group>) {
     queueMicrotask(() => flush(FEW))
     setImmediate(() => {
       flushing = false
-      flush(Infinity)
+      flush()
     })
+  }
+  return {
+    ...{ send, flush },
+    /** Whoever is told that there is nothing more has to have been sent what there was. */
+    async allSent() {
+      await caughtUp()
+      flush()
+    },
+    regrouped() {
+      byResource = indexGroups(groups)
+    },
   }
 }
 

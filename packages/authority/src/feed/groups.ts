@@ -56,3 +56,24 @@ export function concerns({ resources }: Group, revocation: LoggedRevocation): bo
   const audiences = revocation.what === 'cut_off' ? undefined : revocation.audiences
   return audiences === undefined || resources.some((resource) => audiences.includes(resource))
 }
+
+/** The groups that guard each resource. */
+export function indexGroups(groups: Map<string, Group>): Map<string, Group[]> {
+  const byResource = new Map<string, Group[]>()
+  for (const group of groups.values()) {
+    for (const resource of group.resources)
+      byResource.set(resource, [...(byResource.get(resource) ?? []), group])
+  }
+  return byResource
+}
+
+/** The groups that `concerns` is true of, each once. */
+export function concerned(
+  groups: Map<string, Group>,
+  byResource: Map<string, Group[]>,
+  revocation: LoggedRevocation,
+): Iterable<Group> {
+  const audiences = revocation.what === 'cut_off' ? undefined : revocation.audiences
+  if (audiences === undefined) return groups.values()
+  return new Set(audiences.flatMap((resource) => byResource.get(resource) ?? []))
+}

@@ -49,6 +49,10 @@ function text(bytes: Buffer): string {
   return bytes.toString('utf8')
 }
 
+export function isJson(req: IncomingMessage): boolean {
+  return mediaType(req) === 'application/json'
+}
+
 const STRINGS = /"(?:[^"\\]|\\.)*"/g
 
 /** How many strings a JSON text has. Tokens need no escapes, and then quotes can be counted. */
@@ -72,7 +76,7 @@ function strings(value: unknown): number {
  * @throws RescindError UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, VALIDATION_ERROR
  */
 export async function readJson(req: IncomingMessage): Promise<Record<string, unknown>> {
-  if (mediaType(req) !== 'application/json') {
+  if (!isJson(req)) {
     throw new RescindError(
       'UNSUPPORTED_MEDIA_TYPE',
       'Send the body as JSON, with Content-Type: application/json.',

@@ -5,7 +5,7 @@ import { authenticate } from '../authenticate.ts'
 import type { Authority } from '../authority.ts'
 import { RescindError } from '../errors.ts'
 import { addressOf } from '../http/address.ts'
-import { MAX_BODY } from '../http/body.ts'
+import { isJson, MAX_BODY, readBody } from '../http/body.ts'
 import { sendJson } from '../http/respond.ts'
 import type { Caller } from './caller.ts'
 import { createToolServer, runTool } from './server.ts'
@@ -45,8 +45,27 @@ export function createMcpEndpoint(authority: Authority) {
         scopes: [],
         extra: { caller },
       }
-      await serve(Object.assign(req, { auth }), res)
+      // Parsed here, it need not go through a stream of the web first; what is no POST of JSON is refused over there.
+      if (req.method !== 'POST' || !isJson(req)) return serve(Object.assign(req, { auth }), res)
+      const body = parsed(await readBody(req))
+      if (body === undefined) return sendJson(res, 400, PARSE_ERROR)
+      await serve(Object.assign(req, { auth }), res, body)
     },
     close: () => handler.close(),
+  }
+}
+
+/** JSON-RPC 2.0 §5.1. */
+const PARSE_ERROR = {
+  jsonrpc: '2.0',
+  error: { code: -32700, message: 'Parse error: the request body is not valid JSON' },
+  id: null,
+}
+
+function parsed(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'))
+  } catch {
+    return undefined
   }
 }

@@ -1,0 +1,118 @@
+import type { Config } from '../packages/authority/src/config.ts'
+import type { Opened } from './fill.ts'
+import { startGround } from './ground.ts'
+import { API_FORM, JSON_BODY, pairOf, type Run, run, tokenForm, type Under } from './load.ts'
+import { shuffled, summary } from './measure.ts'
+import type { Row } from './results.ts'
+import { fillRows } from './rows.ts'
+import type { BenchOptions, Measured } from './run.ts'
+import { canPin, startWorker } from './worker.ts'
+
+/* Whether revoking and introspecting take longer the more sessions there are. */
+
+const RUNS = 3
+
+type Sizes = { sessions: number[]; used: number; seconds: number }
+const FULL: Sizes = { sessions: [10_000, 100_000, 1_000_000, 5_000_000], used: 8_000, seconds: 2 }
+const QUICK: Sizes = { sessions: [200, 1_000], used: 80, seconds: 0.2 }
+
+type Part = 'revoke' | 'introspect'
+/** What was measured at one size. */
+type At = { sessions: number; disk: string } & Record<Part, Run[]>
+
+/** `npm run bench -- growth` */
+export async function growth({ quick, progress }: BenchOptions): Promise<Measured> {
+  const sizes = quick ? QUICK : FULL
+  const all: At[] = []
+  for (const sessions of sizes.sessions) all.push(await measureAt(sessions, sizes, progress.say))
+  return { rows: rowsOf(all), notes: notesOf(sizes, `${all.at(-1)?.disk}`) }
+}
+
+export async function measureAt(sessions: number, sizes: Sizes, say: (what: string) => void): Promise<At> {
+  const none = { issued: 0, revoked: 0, live: 0, refreshable: true }
+  const fillWith = (config: Config, resource: string) =>
+    fillRows(config, resource, { sessions, used: sizes.used }, say)
+  const ground = await startGround(none, say, undefined, { fillWith, pinned: canPin() })
+  const load = startWorker('load-process.ts', [])
+  try {
+    say(`revoking and introspecting among ${sessions} sessions`)
+    const under = { ground, load, seconds: sizes.seconds }
+    // From anywhere among all of them.
+    const live = shuffled(ground.live)
+    const introspect = await introspecting(under, live)
+    return { sessions, disk: ground.disk, introspect, revoke: await revoking(under, live) }
+  } finally {
+    await load.stop()
+    await ground.stop()
+  }
+}
+
+async function introspecting(under: Under, live: Opened[]): Promise<Run[]> {
+  const bodies = live.map(({ accessToken }) => tokenForm(accessToken))
+  const what = { path: '/oauth/introspect', headers: API_FORM, bodies }
+  // Once through all of them warms up.
+  await run(under, what)
+  const runs: Run[] = []
+  for (let n = 0; n < RUNS; n++) {
+    const one = await run(under, { ...what, seconds: under.seconds })
+    if (!one.samples.every((body) => JSON.parse(body).active)) throw new Error('a live token is called dead')
+    runs.push(one)
+  }
+  return runs
+}
+
+async function revoking(under: Under, live: Opened[]): Promise<Run[]> {
+  const spare = live.splice(0, live.length >> 4)
+  const size = Math.floor(live.length / (RUNS + 1))
+  const runs: Run[] = []
+  const dead: Opened[] = []
+  for (let n = 0; n <= RUNS; n++) {
+    const some = live.splice(0, size)
+    const one = await run(under, { path: '/v1/revoke', headers: JSON_BODY, bodies: some.map(pairOf) })
+    dead.push(...some.slice(0, 5))
+    // The first warms up.
+    if (n > 0) runs.push(one)
+  }
+  for (const [tokens, active] of [[dead, false] as const, [spare.slice(0, 5), true] as const]) {
+    for (const { accessToken } of tokens) {
+      const ask = { path: '/oauth/introspect', headers: API_FORM, bodies: [tokenForm(accessToken)] }
+      const { samples } = await run(under, { ...ask, connections: 1 })
+      if (JSON.parse(`${samples[0]}`).active !== active)
+        throw new Error(`a token is called ${active ? 'dead' : 'live'} and is not`)
+    }
+  }
+  return runs
+}
+
+export function rowsOf(all: At[]): Row[] {
+  const [fewest] = all
+  const rows: Row[] = []
+  for (const part of ['revoke', 'introspect'] as const) {
+    for (const [what, unit, of, slower] of MEASURES) {
+      const base = summary((fewest as At)[part].map(of)).value
+      for (const at of all) {
+        const found = summary(at[part].map(of))
+        const row = { what: `${part} among ${at.sessions.toLocaleString('en-US')} live sessions, ${what}` }
+        if (at === fewest) rows.push({ ...row, ...found, unit })
+        else rows.push({ ...row, ...found, unit, ratio: found.value / base, target: slower })
+      }
+    }
+  }
+  return rows
+}
+
+const MEASURES: [what: string, unit: string, of: (one: Run) => number, target: string][] = [
+  ['rate', '/s', ({ rate }) => rate, '≥ 0.67 ×'],
+  ['p99', 'ms', ({ p99 }) => p99, '≤ 1.5 ×'],
+  ['CPU of the server', 'µs', ({ serverCpu, count }) => (1e6 * serverCpu) / count, '≤ 1.5 ×'],
+]
+
+export function notesOf({ used, sessions: [fewest = 0] }: Sizes, disk: string): string[] {
+  const count = (number: number) => number.toLocaleString('en-US')
+  return [
+    `the ratio is to ${count(fewest)} sessions; each size is a store and a server of its own, asked over 50 connections as in the benchmarks of the endpoints`,
+    `${count(used)} of the sessions, evenly from among all, are used, in random order; the others are rows as the store writes them, with an access token and an audit record each, whose secrets nobody knows: put there by what fills a store from an export (bench/rows.ts)`,
+    'every answer was 200; afterwards some of what was revoked is refused, and some of what was not is not',
+    `the store is on ${disk}`,
+  ]
+}
