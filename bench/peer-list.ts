@@ -89,7 +89,7 @@ const oidcOnPostgres: Peer = {
 const AUTH = '/api/auth/oauth2'
 const betterAuth: Peer = {
   name: `${version('better-auth')} on SQLite`,
-  configuration: `${version('@better-auth/oauth-provider')}, ${version('better-sqlite3')} with journal_mode=WAL and synchronous=FULL, opaque tokens stored as SHA-256, no ID token, the client cached (cachedTrustedClients) with a hashed secret, each request with its token_type_hint; rate limit, telemetry, log, CSRF and origin checks off; a revocation is of the refresh token, which deletes its access tokens; its toNodeHandler on node:http, NODE_ENV=production (its handler builds its router anew for each request, whatever is configured)`,
+  configuration: `${version('@better-auth/oauth-provider')}, ${version('better-sqlite3')} with journal_mode=WAL and synchronous=FULL, opaque tokens stored as SHA-256, no ID token, the client cached (cachedTrustedClients) with a hashed secret, each request with its token_type_hint; rate limit, telemetry, log, CSRF and origin checks off, refreshTokenReuseInterval 0 (its default); a revocation is of the refresh token, which deletes its access tokens; its toNodeHandler on node:http, NODE_ENV=production (its handler builds its router anew for each request, whatever is configured)`,
   ...{ file: 'peers/better-auth.mjs', durable: true, revocations: 800 },
   asks: {
     revoke: {

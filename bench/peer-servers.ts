@@ -2,7 +2,7 @@ import { cpuOf } from './load.ts'
 import type { Load, Loaded } from './load-process.ts'
 import { summary } from './measure.ts'
 import { checkTokens } from './peer-checks.ts'
-import { type Ask, PEERS, type Peer, type PeerOperation } from './peer-list.ts'
+import { type Ask, PEERS, type Peer, type PeerOperation, type Place } from './peer-list.ts'
 import { type Pair, type PeerServer, startPeer } from './peer-process.ts'
 import { installPeers } from './peers.ts'
 import type { Row } from './results.ts'
@@ -110,10 +110,13 @@ const WORK: Record<PeerOperation, (under: Under) => Promise<Run[]>> = {
   ...{ revoke, introspect: repeat, refresh, check: repeat },
 }
 
-async function runPeer(peer: Peer, operation: PeerOperation, options: BenchOptions): Promise<PeerRun> {
-  const { quick, progress } = options
+async function runPeer(
+  peer: Peer,
+  place: Place,
+  operation: PeerOperation,
+  { quick, progress }: BenchOptions,
+): Promise<PeerRun> {
   progress.say(`${operation}: ${peer.name}`)
-  const place = await peer.place()
   const load = startWorker('load-process.ts', [])
   const server = await startPeer(peer, place.open)
   try {
@@ -133,7 +136,6 @@ async function runPeer(peer: Peer, operation: PeerOperation, options: BenchOptio
   } finally {
     await server.stop()
     await load.stop()
-    await place.stop()
   }
 }
 
@@ -142,7 +144,13 @@ export async function peerRuns(operation: PeerOperation, options: BenchOptions):
   installPeers()
   const runs: PeerRun[] = []
   for (const peer of PEERS) {
-    if (peer.asks[operation]) runs.push(await runPeer(peer, operation, options))
+    if (!peer.asks[operation]) continue
+    const place = await peer.place()
+    try {
+      runs.push(await runPeer(peer, place, operation, options))
+    } finally {
+      await place.stop()
+    }
   }
   return runs
 }
@@ -181,7 +189,8 @@ export async function peers(options: BenchOptions): Promise<Measured> {
     notes: [
       `${pinned}; the load is a process of its own, ${CONNECTIONS} kept connections, each waits for its answer; the median of ${RUNS} runs after one that warms up, with the smallest and the largest`,
       'every answer was 200; afterwards what was revoked or used is refused, and what was not is not, asked over HTTP; what is durable was asked again after kill -9, and PostgreSQL after a crash of its own',
-      ...new Set(runs.flatMap(said)),
+      // Each was asked in each of its runs: once is enough to read.
+      ...[...new Map(runs.map((one) => [one.name, one])).values()].flatMap(said),
     ],
   }
 }
