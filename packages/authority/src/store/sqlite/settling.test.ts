@@ -143,6 +143,33 @@ describe('indexes by account that follow behind', () => {
     db.close()
   })
 
+  it('keep nobody from hearing what another process revokes while they catch up', async () => {
+    const path = newPath()
+    const server = await openSqliteStore({ path, policy: DEFAULT_POLICY, exclusive: true })
+    const written = { kind: 'write' as const, records: [], audit: [], at: NOW }
+    const sids = Array.from({ length: 3_000 }, (_, n) => `s${n}`)
+    await Promise.all(
+      sids.map((sid) => server.transact({ ...written, open: { ...sessionNamed(sid), sub: sid } })),
+    )
+    await server.transact({ ...written, open: sessionNamed('other') })
+    const endOf = (sid: string) => ({
+      kind: 'revoke' as const,
+      request: { by: { kind: 'session' as const, sid }, reason: 'user_logout' as const, actor: 'test' },
+      at: NOW,
+    })
+    const command = await openSqliteStore({ path, policy: DEFAULT_POLICY, exclusive: false })
+    await Promise.all(sids.map((sid) => server.transact(endOf(sid))))
+    const heard: string[] = []
+    server.onRevocation((revocation) => void ('sid' in revocation && heard.push(revocation.sid)))
+    // They have begun, and have a while to go.
+    await sleep(40)
+    await command.transact(endOf('other'))
+    for (let tries = 0; tries < 200 && heard.length === 0; tries++) await sleep(25)
+    assert.deepEqual(heard, ['other'])
+    await command.close()
+    await server.close()
+  })
+
   it('catch up when nobody waits, and only at the authority itself', async () => {
     const path = newPath()
     const server = await openSqliteStore({ path, policy: DEFAULT_POLICY, exclusive: true })

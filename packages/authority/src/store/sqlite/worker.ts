@@ -72,8 +72,8 @@ function settleIn(ms: number) {
 }
 function settleSome() {
   try {
+    // What another process has written is left to `watch` and to the next batch, which tell of it.
     db.exec('BEGIN IMMEDIATE')
-    if (lookOutside()) outsideChange = true
     const more = tables.settle(SETTLE_AT_ONCE)
     db.exec('COMMIT')
     // What has come meanwhile goes first.
