@@ -91,7 +91,8 @@ function createQueue(worker: Worker) {
         const id = nextId++
         waiters.set(id, { resolve, reject })
         waiting.push({ id, ...job })
-        if (waiting.length === 1 && !busy) setImmediate(pump)
+        // What arrives in the same turn of the event loop shares a batch even when the thread is idle.
+        if (waiting.length === 1 && !busy) queueMicrotask(pump)
       })
     },
 
@@ -104,7 +105,7 @@ function createQueue(worker: Worker) {
       }
       if (replies.length === 0) return
       busy = false
-      setImmediate(pump)
+      pump()
     },
 
     fail(cause: string) {
