@@ -1,7 +1,6 @@
 import { type Postgres, startPostgres } from '../test/postgres.ts'
 import type { Opened } from './fill.ts'
 import {
-  API_FORM,
   bareHttp,
   CHAIN,
   CONNECTIONS,
@@ -15,32 +14,16 @@ import {
   rowsOf,
   run,
   settled,
-  tokenForm,
   type Under,
 } from './load.ts'
-import type { Loaded } from './load-process.ts'
-import { peerRuns } from './peer-servers.ts'
+import { summary } from './measure.ts'
+import { notesOf, peerRuns } from './peer-servers.ts'
 import type { Peer, Row } from './results.ts'
 import type { BenchOptions, Measured } from './run.ts'
+import { type Call, endingRuns, introspectionRuns, V1_REVOKE } from './runs.ts'
 import { canPin } from './worker.ts'
 
 /* The hot endpoints over real HTTP: one server process on one core, the load on another. */
-
-/** Each of these is refused now, and each of those is not: asked one by one, over HTTP. */
-async function checkTokens({ ground, load }: Under, dead: string[], live: string[]): Promise<void> {
-  const { port, host } = new URL(ground.issuer)
-  for (const [tokens, active] of [
-    [dead, false],
-    [live, true],
-  ] as const) {
-    for (const token of tokens) {
-      const ask = { path: '/oauth/introspect', headers: API_FORM, bodies: [tokenForm(token)], connections: 1 }
-      const { samples } = await load.ask<Loaded>({ do: 'run', port: Number(port), host, ...ask })
-      if (JSON.parse(`${samples[0]}`).active !== active)
-        throw new Error(`a token is called ${active ? 'dead' : 'live'} and is not`)
-    }
-  }
-}
 
 /** What is left when so much comes without a pause that indexes can’t follow behind any more. */
 async function sustained(under: Under, live: Opened[]): Promise<Row[]> {
@@ -64,33 +47,17 @@ async function revoke(
   targets: { rate: string; p99?: string },
 ): Promise<Row[]> {
   const bare = await bareHttp(under)
-  const spare = live.splice(0, 50)
-  const runs: Run[] = []
-  const size = Math.floor(live.length / (RUNS + 1))
-  const dead: string[] = []
-  for (let n = 0; n <= RUNS; n++) {
-    const some = await refreshed(under, live.splice(0, size))
+  const runs = await endingRuns(under, live, V1_REVOKE, async (some) => {
+    const issued = await refreshed(under, some)
     await settled(under)
-    const one = await run(under, { path: '/v1/revoke', headers: JSON_BODY, bodies: some.map(pairOf) })
-    dead.push(...some.filter((_, i) => i % Math.ceil(size / 50) === 0).map(({ accessToken }) => accessToken))
-    // The first warms up.
-    if (n > 0) runs.push(one)
-  }
-  await checkTokens(
-    under,
-    dead,
-    spare.map(({ accessToken }) => accessToken),
-  )
+    return issued
+  })
   return rowsOf(name, runs, targets, bare)
 }
 
 async function introspect(under: Under, live: Opened[]): Promise<Row[]> {
-  const bodies = live.slice(0, 20_000).map(({ accessToken }) => tokenForm(accessToken))
-  const what = { path: '/oauth/introspect', headers: API_FORM, bodies }
   const bare = await bareHttp(under)
-  await run(under, what)
-  const runs: Run[] = []
-  for (let n = 0; n < RUNS; n++) runs.push(await run(under, { ...what, seconds: under.seconds }))
+  const runs = await introspectionRuns(under, live)
   return rowsOf('introspect, authenticated', runs, { rate: '≥ 60,000/s', p99: '≤ 3 ms' }, bare)
 }
 
@@ -113,30 +80,19 @@ async function refresh(under: Under, live: Opened[]): Promise<Row[]> {
   return rowsOf('refresh grant, durable, rotated', runs, { rate: '≥ 6,000/s' }, bare)
 }
 
-async function mcp(under: Under, live: Opened[]): Promise<Row[]> {
-  const headers = [
-    ...JSON_BODY,
-    'accept: application/json, text/event-stream',
-    'mcp-protocol-version: 2025-11-25',
-  ]
-  const call = ({ accessToken, refreshToken }: Opened) =>
+const MCP: Call = {
+  path: '/mcp',
+  headers: [...JSON_BODY, 'accept: application/json, text/event-stream', 'mcp-protocol-version: 2025-11-25'],
+  bodyOf: ({ accessToken, refreshToken }) =>
     JSON.stringify({
       ...{ jsonrpc: '2.0', id: 1, method: 'tools/call' },
       params: { name: 'revoke_oauth_tokens', arguments: { accessToken, refreshToken } },
-    })
+    }),
+}
+
+async function mcp(under: Under, live: Opened[]): Promise<Row[]> {
   const bare = await bareHttp(under)
-  const runs: Run[] = []
-  const size = Math.floor(live.length / (RUNS + 1))
-  const dead: string[] = []
-  for (let n = 0; n <= RUNS; n++) {
-    const some = await refreshed(under, live.splice(0, size))
-    const one = await run(under, { path: '/mcp', headers, bodies: some.map(call) })
-    if (!one.samples.every((body) => body.includes('OAuth tokens revoked successfully')))
-      throw new Error(`MCP answered ${one.samples[0]}`)
-    dead.push(...some.slice(0, 10).map(({ accessToken }) => accessToken))
-    if (n > 0) runs.push(one)
-  }
-  await checkTokens(under, dead, [])
+  const runs = await endingRuns(under, live, MCP, (some) => refreshed(under, some))
   return rowsOf('MCP revoke_oauth_tokens', runs, { rate: '≥ 5,000/s' }, bare)
 }
 
@@ -184,17 +140,15 @@ async function besidePeers(part: Part, rows: Row[], options: BenchOptions): Prom
   if (part === 'mcp' || !options.peers || !ours) return { rows: [], notes: [] }
   const runs = await peerRuns(part, options)
   return {
-    rows: runs.map(({ name, configuration, durable, rate }) => {
+    rows: runs.map(({ name, configuration, durable, runs: theirs }) => {
+      const rate = summary(theirs.map((one) => one.rate))
       const { durable: least, inMemory } = RATIOS[part]
       const target = durable ? least : inMemory
       const peer: Peer = { name: `${name}${durable ? '' : ', not durable'}`, configuration, ...rate }
       const { what, value, unit, spread } = ours
       return { what, value, unit, spread, peer, ratio: value / rate.value, ...(target ? { target } : {}) }
     }),
-    notes: runs.flatMap(({ name, configuration, doesNot }) => [
-      `${name}: ${configuration}`,
-      ...doesNot.map((lack) => `${name}: ${lack}`),
-    ]),
+    notes: runs.flatMap(notesOf),
   }
 }
 

@@ -86,6 +86,19 @@ async function issue(indexes: Indexes, count: number, say: (what: string) => voi
 
 export type Parts = { store: Store; config: Config; ring: KeyRing; resource: string }
 
+/** A session as it is when it was just opened. */
+export function sessionOf(
+  resource: string,
+  own: Pick<Session, 'sid' | 'sub' | 'openedAt' | 'ticketHash' | 'refresh' | 'tokens'>,
+): Session {
+  return {
+    ...own,
+    ...{ clientId: 'bench-app', scope: 'notes:read', refreshedAt: own.openedAt },
+    ...{ authTime: Math.floor(own.openedAt / 1000), acr: PASSWORD_ACR },
+    ...{ resource, resources: { [resource]: 'notes:read' } },
+  }
+}
+
 /** Opens a session as a code exchange does, of an account of its own or of the one that is named. */
 export async function openSession(
   parts: Parts,
@@ -99,20 +112,11 @@ export async function openSession(
   const sid = newSid(at, randomBytes(10))
   const token = { jti: randomBytes(16).toString('base64url'), idx, exp: iat + config.policy.accessTokenTtl }
   const refresh = refreshable ? refreshToken(sid, 1, randomBytes(32), ring.secrets) : undefined
-  const session: Session = {
-    ...{ sid, sub, clientId: 'bench-app', scope: 'notes:read' },
-    ...{
-      openedAt: at,
-      refreshedAt: at,
-      authTime: iat,
-      acr: PASSWORD_ACR,
-      resource,
-      resources: { [resource]: 'notes:read' },
-    },
+  const session = sessionOf(resource, {
+    ...{ sid, sub, openedAt: at, tokens: [token] },
     ticketHash: hashSecret(logoutTicket(sid, randomBytes(32), ring.secrets)),
     ...(refresh ? { refresh: { generation: 1, hash: hashSecret(refresh) } } : {}),
-    tokens: [token],
-  }
+  })
   const audit = [{ event: 'session.opened' as const, at, actor: 'bench', sub: session.sub, sid }]
   const outcome = await store.transact({ kind: 'write', records: [], open: session, audit, at })
   if (outcome.kind !== 'written') throw new Error('a session could not be opened')

@@ -1,16 +1,14 @@
 import type { Config } from '../packages/authority/src/config.ts'
-import type { Opened } from './fill.ts'
 import { startGround } from './ground.ts'
-import { API_FORM, JSON_BODY, pairOf, type Run, run, tokenForm, type Under } from './load.ts'
+import type { Run } from './load.ts'
 import { shuffled, summary } from './measure.ts'
 import type { Row } from './results.ts'
 import { fillRows } from './rows.ts'
 import type { BenchOptions, Measured } from './run.ts'
+import { endingRuns, introspectionRuns, V1_REVOKE } from './runs.ts'
 import { canPin, startWorker } from './worker.ts'
 
 /* Whether revoking and introspecting take longer the more sessions there are. */
-
-const RUNS = 3
 
 type Sizes = { sessions: number[]; used: number; seconds: number }
 const FULL: Sizes = { sessions: [10_000, 100_000, 1_000_000, 5_000_000], used: 8_000, seconds: 2 }
@@ -39,49 +37,12 @@ export async function measureAt(sessions: number, sizes: Sizes, say: (what: stri
     const under = { ground, load, seconds: sizes.seconds }
     // From anywhere among all of them.
     const live = shuffled(ground.live)
-    const introspect = await introspecting(under, live)
-    return { sessions, disk: ground.disk, introspect, revoke: await revoking(under, live) }
+    const introspect = await introspectionRuns(under, live)
+    return { sessions, disk: ground.disk, introspect, revoke: await endingRuns(under, live, V1_REVOKE) }
   } finally {
     await load.stop()
     await ground.stop()
   }
-}
-
-async function introspecting(under: Under, live: Opened[]): Promise<Run[]> {
-  const bodies = live.map(({ accessToken }) => tokenForm(accessToken))
-  const what = { path: '/oauth/introspect', headers: API_FORM, bodies }
-  // Once through all of them warms up.
-  await run(under, what)
-  const runs: Run[] = []
-  for (let n = 0; n < RUNS; n++) {
-    const one = await run(under, { ...what, seconds: under.seconds })
-    if (!one.samples.every((body) => JSON.parse(body).active)) throw new Error('a live token is called dead')
-    runs.push(one)
-  }
-  return runs
-}
-
-async function revoking(under: Under, live: Opened[]): Promise<Run[]> {
-  const spare = live.splice(0, live.length >> 4)
-  const size = Math.floor(live.length / (RUNS + 1))
-  const runs: Run[] = []
-  const dead: Opened[] = []
-  for (let n = 0; n <= RUNS; n++) {
-    const some = live.splice(0, size)
-    const one = await run(under, { path: '/v1/revoke', headers: JSON_BODY, bodies: some.map(pairOf) })
-    dead.push(...some.slice(0, 5))
-    // The first warms up.
-    if (n > 0) runs.push(one)
-  }
-  for (const [tokens, active] of [[dead, false] as const, [spare.slice(0, 5), true] as const]) {
-    for (const { accessToken } of tokens) {
-      const ask = { path: '/oauth/introspect', headers: API_FORM, bodies: [tokenForm(accessToken)] }
-      const { samples } = await run(under, { ...ask, connections: 1 })
-      if (JSON.parse(`${samples[0]}`).active !== active)
-        throw new Error(`a token is called ${active ? 'dead' : 'live'} and is not`)
-    }
-  }
-  return runs
 }
 
 export function rowsOf(all: At[]): Row[] {

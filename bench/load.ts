@@ -30,7 +30,7 @@ export type Run = Loaded & { serverCpu: number; rate: number }
 
 /** One run; every answer has to be one that was expected. */
 export async function run(
-  { ground, load }: Under,
+  { ground, load }: { ground: Pick<Ground, 'issuer' | 'pid'>; load: Worker },
   what: Omit<Load, 'port' | 'host' | 'connections'> & { connections?: number },
   expected = '200',
 ): Promise<Run> {

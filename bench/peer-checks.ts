@@ -1,6 +1,7 @@
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import type { Place } from './peer-list.ts'
 import { type Pair, type PeerServer, startPeer } from './peer-process.ts'
+import { checkTokens as check } from './runs.ts'
 
 /* What a peer does not do, in words; each sentence is written because a request has just shown it. */
 
@@ -16,17 +17,8 @@ export async function isActive(server: PeerServer, token: string): Promise<boole
 }
 
 /** @throws Error when one of these is not refused, or one of those is */
-export async function checkTokens(server: PeerServer, dead: string[], live: string[]): Promise<void> {
-  for (const [tokens, active] of [
-    [dead, false],
-    [live, true],
-  ] as const) {
-    for (const token of tokens) {
-      if ((await isActive(server, token)) !== active)
-        throw new Error(`${server.peer.name}: a token is called ${active ? 'dead' : 'live'} and is not`)
-    }
-  }
-}
+export const checkTokens = (server: PeerServer, dead: string[], live: string[]) =>
+  check((token) => isActive(server, token), dead, live)
 
 async function activeOf(server: PeerServer, tokens: string[]): Promise<number> {
   let count = 0

@@ -4,8 +4,9 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startPostgres } from '../test/postgres.ts'
+import { FORM } from './load.ts'
 import { betterAuthLacks, oauth2ServerLacks, oidcLacks, outlivesCrash, outlivesKill } from './peer-checks.ts'
-import { FORM, type PeerServer } from './peer-process.ts'
+import type { PeerServer } from './peer-process.ts'
 
 /* Who is measured beside the authority, how it is set up, and how it is asked. */
 

@@ -4,8 +4,6 @@ import { canPin, startWorker, type Worker } from './worker.ts'
 
 /* A peer in a process of its own, and how it is asked one thing at a time. */
 
-export const FORM = ['content-type: application/x-www-form-urlencoded']
-
 export type Pair = { accessToken: string; refreshToken?: string }
 export type Answered = { status: number; body: string }
 

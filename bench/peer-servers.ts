@@ -1,6 +1,5 @@
-import { cpuOf } from './load.ts'
-import type { Load, Loaded } from './load-process.ts'
-import { summary } from './measure.ts'
+import { CONNECTIONS, RUNS, type Run, rowsOf, run as runAgainst } from './load.ts'
+import type { Load } from './load-process.ts'
 import { checkTokens } from './peer-checks.ts'
 import { type Ask, PEERS, type Peer, type PeerOperation, type Place } from './peer-list.ts'
 import { type Pair, type PeerServer, startPeer } from './peer-process.ts'
@@ -11,44 +10,26 @@ import { canPin, startWorker, type Worker } from './worker.ts'
 
 /* The same operations by other servers: one process on one core, under the load that the authority gets. */
 
-const CONNECTIONS = 50
-const RUNS = 3
 const SPARE = 50
 
-type Value = { value: number; spread: string }
 export type PeerRun = {
   name: string
   configuration: string
   /** Whether an answer means that it is on disk. */
   durable: boolean
   operation: PeerOperation
-  /** In /s, ms, ms, and % of a core: medians, with the smallest and the largest run. */
-  rate: Value
-  p50: Value
-  p99: Value
-  serverCpu: Value
-  loadCpu: Value
+  runs: Run[]
   /** What it does not do, as a check in the same process has just shown. */
   doesNot: string[]
 }
 
 type Under = { server: PeerServer; load: Worker; ask: Ask; seconds: number; quick: boolean }
-type Run = Loaded & { rate: number; serverCpu: number }
-
 /** One run; every answer has to be 200. */
-async function run({ server, load, ask }: Under, what: Pick<Load, 'bodies' | 'seconds' | 'chain'>) {
+function run({ server, load, ask }: Under, what: Pick<Load, 'bodies' | 'seconds' | 'chain'>): Promise<Run> {
   const { path, headers, bearer } = ask
   const { port, pid } = server
-  const before = cpuOf(pid)
-  const loaded = await load.ask<Loaded>({
-    ...{ do: 'run', port, host: `127.0.0.1:${port}`, path, headers, bearer, connections: CONNECTIONS },
-    ...what,
-  })
-  if (Object.keys(loaded.statuses).some((status) => status !== '200'))
-    throw new Error(
-      `${server.peer.name}: ${path} answered ${JSON.stringify(loaded.statuses)}: ${loaded.samples[0]}`,
-    )
-  return { ...loaded, serverCpu: cpuOf(pid) - before, rate: loaded.count / loaded.seconds }
+  const ground = { issuer: `http://127.0.0.1:${port}`, pid }
+  return runAgainst({ ground, load }, { path, headers, bearer, ...what })
 }
 
 const accessOf = (pairs: Pair[]) => pairs.map(({ accessToken }) => accessToken)
@@ -94,8 +75,7 @@ async function refresh(under: Under): Promise<Run[]> {
   const used: string[] = []
   for (let n = 0; n <= RUNS; n++) {
     const one = await run(under, { bodies, seconds, chain: { before: ask.before, after: '' } })
-    if (new Set(one.last).size !== bodies.length)
-      throw new Error(`${server.peer.name}: two sessions have the same refresh token`)
+    if (new Set(one.last).size !== bodies.length) throw new Error(`two sessions have the same refresh token`)
     const changed = bodies.filter((token, at) => one.last[at] !== token)
     used.push(...some(changed).slice(0, 10))
     access = one.access.filter(Boolean)
@@ -126,13 +106,7 @@ async function runPeer(
     progress.say(`${operation}: ${peer.name}, what it does not do`)
     const doesNot = await peer.lacks(server, place)
     const { name, configuration, durable } = peer
-    const of = (value: (one: Run) => number) => summary(runs.map(value))
-    return {
-      ...{ name, configuration, durable, operation, doesNot },
-      ...{ rate: of((one) => one.rate), p50: of((one) => one.p50), p99: of((one) => one.p99) },
-      serverCpu: of(({ serverCpu, seconds }) => (100 * serverCpu) / seconds),
-      loadCpu: of(({ cpu, seconds }) => (100 * cpu) / seconds),
-    }
+    return { name, configuration, durable, operation, runs, doesNot }
   } finally {
     await server.stop()
     await load.stop()
@@ -148,6 +122,8 @@ export async function peerRuns(operation: PeerOperation, options: BenchOptions):
     const place = await peer.place()
     try {
       runs.push(await runPeer(peer, place, operation, options))
+    } catch (error) {
+      throw new Error(`${peer.name}: ${(error as Error).message}`, { cause: error })
     } finally {
       await place.stop()
     }
@@ -160,15 +136,14 @@ const NAMES: Record<PeerOperation, string> = {
   ...{ refresh: 'refresh grant, rotated', check: 'check a bearer token over HTTP' },
 }
 
-function rowsOf({ name, durable, operation, ...run }: PeerRun): Row[] {
-  const what = `${NAMES[operation]}, ${name}${operation === 'check' ? '' : durable ? ', durable' : ', not durable'}`
-  return [
-    { what: `${what}, rate`, ...run.rate, unit: '/s' },
-    { what: `${what}, p50`, ...run.p50, unit: 'ms' },
-    { what: `${what}, p99`, ...run.p99, unit: 'ms' },
-    { what: `${what}, CPU of the server`, ...run.serverCpu, unit: '%' },
-    { what: `${what}, CPU of the load`, ...run.loadCpu, unit: '%' },
-  ]
+function peerRows({ name, durable, operation, runs }: PeerRun): Row[] {
+  const kind = operation === 'check' ? '' : durable ? ', durable' : ', not durable'
+  return rowsOf(`${NAMES[operation]}, ${name}${kind}`, runs, {})
+}
+
+/** How a peer was set up, and what it does not do. */
+export function notesOf({ name, configuration, doesNot }: PeerRun): string[] {
+  return [configuration, ...doesNot].map((note) => `${name}: ${note}`)
 }
 
 /** `npm run bench -- peers` */
@@ -180,17 +155,13 @@ export async function peers(options: BenchOptions): Promise<Measured> {
   const pinned = canPin()
     ? 'each server is one process, held on one core (taskset)'
     : 'each server is one process, not held on one core: there is no taskset'
-  const said = (one: PeerRun) => [
-    `${one.name}: ${one.configuration}`,
-    ...one.doesNot.map((lack) => `${one.name}: ${lack}`),
-  ]
   return {
-    rows: runs.flatMap(rowsOf),
+    rows: runs.flatMap(peerRows),
     notes: [
       `${pinned}; the load is a process of its own, ${CONNECTIONS} kept connections, each waits for its answer; the median of ${RUNS} runs after one that warms up, with the smallest and the largest`,
       'every answer was 200; afterwards what was revoked or used is refused, and what was not is not, asked over HTTP; what is durable was asked again after kill -9, and PostgreSQL after a crash of its own',
       // Each was asked in each of its runs: once is enough to read.
-      ...[...new Map(runs.map((one) => [one.name, one])).values()].flatMap(said),
+      ...[...new Map(runs.map((one) => [one.name, one])).values()].flatMap(notesOf),
     ],
   }
 }

@@ -9,6 +9,7 @@ import {
   JSON_BODY,
   measure,
   pairOf,
+  RUNS,
   type Run,
   run,
   tokenForm,
@@ -19,8 +20,6 @@ import type { Row } from './results.ts'
 import type { BenchOptions, Measured } from './run.ts'
 
 /* What each operation costs on PostgreSQL: the authority’s CPU, the database’s, and what it writes. */
-
-const RUNS = 3
 
 type Cost = { run: Run; database: number; wal: number }
 

@@ -4,15 +4,14 @@ import type { JWK } from 'jose'
 import type { Config } from '../packages/authority/src/config.ts'
 import { CHAIN_START, link } from '../packages/authority/src/domain/audit.ts'
 import { hashSecret, newSid, refreshToken } from '../packages/authority/src/domain/secret.ts'
-import { outlivesAt, type Session } from '../packages/authority/src/domain/session.ts'
+import { outlivesAt } from '../packages/authority/src/domain/session.ts'
 import { type KeyRing, openKeyRing } from '../packages/authority/src/keys/ring.ts'
 import { accessTokenClaims, signAccessToken } from '../packages/authority/src/oauth/access-token.ts'
-import { PASSWORD_ACR } from '../packages/authority/src/oauth/acr.ts'
 import { dataFile, openData } from '../packages/authority/src/open-data.ts'
 import { type Loader, type Row, TABLES, type Table } from '../packages/authority/src/store/moving.ts'
 import { openFileLoader } from '../packages/authority/src/store/sqlite/move.ts'
 import { LIST_SIZE } from '../packages/guard/src/status.ts'
-import type { Filled, Opened } from './fill.ts'
+import { type Filled, type Opened, sessionOf } from './fill.ts'
 
 /*
  * For benchmarks only: millions of live sessions in minutes, as rows, through what `rescind import` fills an empty store
@@ -89,7 +88,7 @@ async function putSessions(
   for (let n = 0; n < sessions; n++) {
     const at = Math.floor(end - OVER + (n / sessions) * OVER)
     const known = n % every === 0 && opened.length < used
-    const { session, tokens } = await makeSession(parts, n, at, known)
+    const { session, tokens } = makeSession(parts, n, at, known)
     if (tokens) opened.push(tokens)
     const { sid, sub, clientId } = session
     rows.push([sid, sub, clientId, at, JSON.stringify(session), outlivesAt(session, policy)])
@@ -106,27 +105,19 @@ async function putSessions(
   return opened
 }
 
-async function makeSession({ config, ring, resource }: Parts, idx: number, at: number, known: boolean) {
+function makeSession({ config, ring, resource }: Parts, idx: number, at: number, known: boolean) {
   const random = randomBytes(140)
   const text = (from: number, to: number) => random.toString('base64url', from, to)
   const sid = newSid(at, random.subarray(0, 10))
   const iat = Math.floor(Date.now() / 1000)
   const token = { jti: text(10, 26), idx, exp: iat + config.policy.accessTokenTtl }
   const refresh = known ? refreshToken(sid, 1, random.subarray(26, 58), ring.secrets) : undefined
-  const session: Session = {
-    ...{ sid, sub: text(58, 70), clientId: 'bench-app', scope: 'notes:read', openedAt: at, refreshedAt: at },
-    ...{
-      authTime: Math.floor(at / 1000),
-      acr: PASSWORD_ACR,
-      resource,
-      resources: { [resource]: 'notes:read' },
-    },
-    ticketHash: text(70, 102),
+  const session = sessionOf(resource, {
+    ...{ sid, sub: text(58, 70), openedAt: at, tokens: [token], ticketHash: text(70, 102) },
     refresh: { generation: 1, hash: refresh === undefined ? text(102, 134) : hashSecret(refresh) },
-    tokens: [token],
-  }
+  })
   if (!known) return { session }
-  const accessToken = await signAccessToken(
+  const accessToken = signAccessToken(
     ring,
     accessTokenClaims(config.issuer, session, { ...token, iat, resource }),
   )
