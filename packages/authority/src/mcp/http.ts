@@ -46,10 +46,11 @@ export function createMcpEndpoint(authority: Authority) {
         extra: { caller },
       }
       // Parsed here, it need not go through a stream of the web first; what is no POST of JSON is refused over there.
-      if (req.method !== 'POST' || !isJson(req)) return serve(Object.assign(req, { auth }), res)
+      const known = Object.assign(req, { auth })
+      if (req.method !== 'POST' || !isJson(req)) return serve(known, res)
       const body = parsed(await readBody(req))
       if (body === undefined) return sendJson(res, 400, PARSE_ERROR)
-      await serve(Object.assign(req, { auth }), res, body)
+      await serve(known, res, body)
     },
     close: () => handler.close(),
   }
