@@ -179,9 +179,12 @@ describe('the feed', () => {
     assert.equal((await long.closed).code, 1009)
   })
 
-  it('tells of a new signing key before tokens come with it', async () => {
+  it('tells of a new signing key before tokens come with it, and of nothing else that another process changes', async () => {
     const guard = await connect(API_GUARD)
     const { kids } = await guard.next('ready')
+    await tamper(authority, 'UPDATE accounts SET email = email')
+    const changed = Date.now()
+    await guard.next('heartbeat', ({ at }) => at > changed + 500)
     const { rotateSigningKey } = await import('../packages/authority/src/keys/ring.ts')
     const { openData } = await import('../packages/authority/src/open-data.ts')
     const { store, seal } = await openData(authority.config, { serving: false })

@@ -57,7 +57,7 @@ export type Feed = {
   connect(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string, since: LogPosition): boolean
   /** Sends a revocation to every guard that it concerns. Call it in `seq` order. */
   publish(revocation: LoggedRevocation): void
-  /** Tells every guard the signing keys as they are now. */
+  /** Tells every guard the signing keys as they are now, if they are others than before. */
   announceKeys(): void
   /** Other APIs from now on; guards of one that changed are to connect again. */
   regroup(resources: ResourceConfig[]): void
@@ -102,6 +102,7 @@ export function createFeed(options: FeedOptions): Feed {
   const acknowledged = timeAcknowledgements(options.onAcknowledged)
   const sender = createSender(groups, caughtUp)
   let { seq: newest, tag } = options.head
+  let announced = kids().join()
 
   const place = () => ({ seq: newest, tag })
   const heartbeat = ({ last }: Group): Heartbeat => ({
@@ -149,7 +150,10 @@ export function createFeed(options: FeedOptions): Feed {
       sender.send(revocation, record)
     },
     announceKeys() {
-      const frame = write({ type: 'keys', kids: kids() })
+      const current = kids()
+      if (current.join() === announced) return
+      announced = current.join()
+      const frame = write({ type: 'keys', kids: current })
       for (const { guards } of groups.values()) for (const guard of guards) sendLive(guard, frame)
     },
     regroup: (resources) => takeOver(groups, resources, sender),
