@@ -20,5 +20,5 @@ VOLUME /data
 EXPOSE 4600
 # Not /readyz: a container whose database is away is not mended by starting it anew.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.RESCIND_PORT}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "packages/authority/src/cli.ts"]
+ENTRYPOINT ["node", "packages/authority/src/cli.js"]
 CMD ["serve"]

@@ -24,7 +24,7 @@ export const GUARD = { clientId: 'bench-api', clientSecret: randomBytes(24).toSt
 
 /** Flags for the measured process: `BENCH_FLAGS=--cpu-prof npm run bench -- revoke` shows where its time goes. */
 const PROFILE = (process.env.BENCH_FLAGS ?? '').split(' ').filter(Boolean)
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 /** Tokens have to outlive the benchmark; the longest that a configuration allows, in seconds. */
 const TOKEN_LIFE = 3600
 const FILE_SYSTEMS: Record<number, string> = {

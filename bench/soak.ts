@@ -18,7 +18,7 @@ import { freePort } from '../test/setup.ts'
 import { openSession, type Parts } from './fill.ts'
 import { median } from './measure.ts'
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const API = 'https://api.example'
 const GUARD = { clientId: 'soak-api', clientSecret: randomBytes(24).toString('base64url') }
 /** Devices that are signed in at any time, and how long each waits between two things, in ms. */

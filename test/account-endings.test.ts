@@ -15,7 +15,7 @@ import { authorizationRequest, lives, refresh, refreshed, signIn, type Tokens } 
  * and a request open for them, and after.
  */
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const DONE = /^https:\/\/app\.example\//
 
 type Person = { email: string; password: string; name: string }

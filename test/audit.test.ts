@@ -15,7 +15,7 @@ import { post, signIn } from './sign-in.ts'
 
 /* The audit log: what it says, to whom, and that nobody changes it unseen. */
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const DAY = 24 * 60 * 60_000
 
 type Run = { status: number; stdout: string; stderr: string }

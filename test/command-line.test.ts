@@ -12,7 +12,7 @@ import { openFeed } from './feed-client.ts'
 import { API, API_GUARD, freePort, startTestAuthority } from './setup.ts'
 import { lives, post, refreshed, signIn } from './sign-in.ts'
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 
 function rescind(args: string[], input = '', env: Record<string, string> = {}) {
   const options = { input, encoding: 'utf8' as const, env: { ...process.env, ...env } }

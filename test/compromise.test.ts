@@ -13,7 +13,7 @@ import { type Mailbox, startMailbox } from './smtp.ts'
 
 /* Somebody else has an account: how its owner and an administrator get it back, and whether the other one can too. */
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const DAY = 24 * 60 * 60_000
 const NEW = { newPassword: 'a new password' }
 let people = 0

@@ -8,7 +8,7 @@ import { createBrowser } from '../tools/browser.ts'
 import { API, CLIENTS, freePort, PERSON } from './setup.ts'
 import { lives, post, refresh, signIn, type Tokens } from './sign-in.ts'
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 
 describe('kill -9', () => {
   const data = mkdtempSync(join(tmpdir(), 'rescind-crash-'))

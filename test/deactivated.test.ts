@@ -15,7 +15,7 @@ import { type Mailbox, startMailbox } from './smtp.ts'
 
 /* `rescind accounts deactivate` and `reactivate`: nobody gets in, by no way that was open before. */
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const DONE = /^https:\/\/app\.example\//
 let people = 0
 

@@ -14,7 +14,7 @@ import { startPostgres } from './postgres.ts'
 import { API, API_GUARD, freePort, startTestAuthority, type TestAuthority } from './setup.ts'
 import { startMailbox } from './smtp.ts'
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const SECRET = `whsec_${Buffer.alloc(24, 7).toString('base64')}`
 
 type Finding = { check: string; level: 'ok' | 'warn' | 'fail'; says: string }

@@ -19,7 +19,7 @@ import { lives, signIn } from './sign-in.ts'
 
 /* The tools over stdio: a process that a host starts, with the authority elsewhere, there or not there. */
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const PATH = `${process.env.PATH}`
 
 async function start(

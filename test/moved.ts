@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
-export const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+export const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 
 export type Outcome = { status: number; stdout: string; stderr: string }
 

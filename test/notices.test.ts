@@ -13,7 +13,7 @@ import { type Receiver, startReceiver } from './receiver.ts'
 import { freePort, PERSON, startTestAuthority, type TestAuthority, tamper } from './setup.ts'
 import { lives, post, signIn, type Tokens } from './sign-in.ts'
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 const MINUTE = 60_000
 const SESSIONS = ['session.opened', 'session.ended']

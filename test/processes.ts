@@ -8,7 +8,7 @@ import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 
 /* An authority and guards as processes of their own, and the wire between them. */
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 
 export type AuthorityProcess = {
   /** How guards reach it: through the proxy. */

@@ -9,7 +9,7 @@ import { openFeed } from './feed-client.ts'
 import { API, API_GUARD, CLIENTS, freePort, PERSON } from './setup.ts'
 import { authorizationRequest, lives, post, refresh, signIn } from './sign-in.ts'
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const NEW_API = { clientId: 'new-guard', clientSecret: 'the secret of the new guard' }
 const RESOURCE = {
   ...{ resource: API, name: 'Example API', scopes: { 'notes:read': 'Read your notes' } },

@@ -10,7 +10,7 @@ import { API, CLIENTS, freePort, PERSON } from './setup.ts'
 import { authorize, exchange, post, refreshed, type Tokens, tokenRequest } from './sign-in.ts'
 import { callTool } from './tool.ts'
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 
 type Line = {
   requestId?: string

@@ -11,7 +11,7 @@ import { sidOf } from './own.ts'
 import { API, API_GUARD, PERSON, startTestAuthority, type TestAuthority } from './setup.ts'
 import { lives, refresh, signIn } from './sign-in.ts'
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const WHY = ['--reason', 'a test of it']
 
 type Run = { status: number; stdout: string; stderr: string }

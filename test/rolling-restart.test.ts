@@ -13,7 +13,7 @@ import { spawnGuard } from './processes.ts'
 import { API, API_GUARD, CLIENTS, freePort, PERSON } from './setup.ts'
 import { lives, post, refresh, signIn, type Tokens } from './sign-in.ts'
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const DEVICES = 8
 
 /** An authority that can be started and stopped, at a port of its own. */

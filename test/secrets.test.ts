@@ -12,7 +12,7 @@ import { authorize, exchange, post, refreshed, type Tokens, tokenRequest } from 
 import { startMailbox } from './smtp.ts'
 import { callTool } from './tool.ts'
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 
 /** Runs a command to its end, or until `stop`; gives all that it printed. */
 function rescind(args: string[], input = '') {

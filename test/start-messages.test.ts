@@ -9,7 +9,7 @@ import { freePort } from './setup.ts'
 
 /* What somebody reads who starts it wrongly: what is wrong and what to do, never a stack. */
 
-const CLI = join(import.meta.dirname, '../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../packages/authority/src/cli.js')
 const START = join(import.meta.dirname, '../tools/start.ts')
 
 describe('a start that can’t work', () => {

@@ -137,7 +137,7 @@ async function tellStory(stack: Stack, data: string) {
   await agent.close()
 
   const cli = [
-    join(import.meta.dirname, '../packages/authority/src/cli.ts'),
+    join(import.meta.dirname, '../packages/authority/src/cli.js'),
     'audit',
     'show',
     '--event',

@@ -5,7 +5,7 @@ import { run } from './database.ts'
 import type { Final } from './final.ts'
 import type { World } from './world.ts'
 
-const CLI = join(import.meta.dirname, '../../packages/authority/src/cli.ts')
+const CLI = join(import.meta.dirname, '../../packages/authority/src/cli.js')
 
 /** What the database holds, and what the guards have heard. */
 export async function collect(world: World): Promise<Omit<Final, 'clocksApart' | 'notReady'>> {

@@ -1,7 +1,10 @@
 import { ADMIN_SCOPE, adminResource } from './administrators.ts'
 import type { Config } from './config.ts'
-import { AGENT_CLIENT, CODE_PATH } from './mcp/flow.ts'
+import { CODE_PATH } from './oauth/routes.ts'
 import { OWN_PAGES, PAGES_CLIENT } from './oauth/signed-in.ts'
+
+/** The client that agents sign in with when they bring none of their own. */
+export const AGENT_CLIENT = 'rescind-agent'
 
 /** Adds what every authority has: a client for agents, and as resources its MCP endpoint and its administration. */
 export function withBuiltIns(config: Config): Config {

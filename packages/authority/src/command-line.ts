@@ -8,13 +8,13 @@ import { ConfigError, readConfig } from './config.ts'
 import { RescindError } from './errors.ts'
 import { showGuards } from './guards-command.ts'
 import { isKeyCommand, type KeyCommand, keyCommand } from './keys/command.ts'
-import { startAuthority } from './main.ts'
 import type { MoveCommand } from './move/command.ts'
 import { replayDeliveries, showDeliveries } from './notify/command.ts'
 import { openData } from './open-data.ts'
 import { readPassword } from './password-prompt.ts'
 import { revokeCommand } from './revoke-command.ts'
 import type { Here } from './running-authority.ts'
+import { serve } from './serve-command.ts'
 import { showSessions } from './sessions-command.ts'
 import { startFailure } from './start-failure.ts'
 import { type Store, StoreUnavailable } from './store/store.ts'
@@ -113,7 +113,7 @@ async function run(args: string[]): Promise<void> {
     return withHere(values, (here) => revokeCommand(here, [action, operand], values, print))
   switch (`${command} ${action}`.trim()) {
     case 'serve':
-      return serve(values)
+      return serve(() => configFrom(values))
     case 'mcp':
       return mcp(values)
     case 'doctor': {
@@ -217,23 +217,6 @@ function configFrom({ config, data, store, port, host, issuer }: Options) {
 /** Two variables are the stdio server's, not settings of an authority. */
 function withoutOwn({ RESCIND_URL: _, RESCIND_ACCESS_TOKEN: __, ...rest }: NodeJS.ProcessEnv) {
   return rest
-}
-
-/** A connection that is kept is used once more within this time, in ms, or not by somebody who is in a hurry. */
-const LINGER = 1_000
-
-async function serve(values: Options) {
-  const running = await startAuthority(configFrom(values))
-  process.on('SIGHUP', () => void running.reload(() => configFrom(values)))
-  let stopping = false
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, async () => {
-      if (stopping) process.exit(1)
-      stopping = true
-      await running.close({ linger: LINGER })
-      process.exit(0)
-    })
-  }
 }
 
 async function mcp(values: Options) {

@@ -12,14 +12,13 @@ import { declaredTooLong, tooLarge } from './http/body.ts'
 import { inRequest, type RequestContext, requestId } from './http/context.ts'
 import { sendHtml, sendJson } from './http/respond.ts'
 import { forgotEndpoint, notMeEndpoint, resetEndpoint } from './mailed-links.ts'
-import { CODE_PATH } from './mcp/flow.ts'
 import { createMcpEndpoint } from './mcp/http.ts'
 import { cors } from './oauth/cors.ts'
 import { createGlobalTokenRevocation } from './oauth/global-token-revocation.ts'
 import { interactionEndpoint } from './oauth/interaction.ts'
 import { introspectionEndpoint } from './oauth/introspect.ts'
 import { revocationEndpoint } from './oauth/revoke.ts'
-import { GLOBAL_TOKEN_REVOCATION, ROUTES } from './oauth/routes.ts'
+import { CODE_PATH, GLOBAL_TOKEN_REVOCATION, ROUTES } from './oauth/routes.ts'
 import { libraryRoute, toLibrary } from './oauth/to-library.ts'
 import { userinfoEndpoint } from './oauth/userinfo.ts'
 import { ownRoute } from './own-endpoints.ts'
@@ -142,7 +141,7 @@ function createRoutes(authority: Authority): Map<string, Route> {
     ['/devices/rename', post((req, res, url) => renameDeviceEndpoint(authority, req, res, url))],
     ['/status-lists', get((_req, res) => sendAggregation(authority, res))],
     ['/feed', get((_req, res) => upgradeRequired(res))],
-    ['/mcp', { methods: ['POST', 'GET', 'DELETE'], serve: mcp.endpoint }],
+    ['/mcp', { methods: ['POST', 'GET', 'DELETE'], serve: mcp }],
     [
       CODE_PATH,
       get(async (_req, res, url) =>

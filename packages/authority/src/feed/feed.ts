@@ -102,7 +102,6 @@ export function createFeed(options: FeedOptions): Feed {
   const acknowledged = timeAcknowledgements(options.onAcknowledged)
   const sender = createSender(groups, caughtUp)
   let { seq: newest, tag } = options.head
-  let announced = kids().join()
 
   const place = () => ({ seq: newest, tag })
   const heartbeat = ({ last }: Group): Heartbeat => ({
@@ -149,13 +148,7 @@ export function createFeed(options: FeedOptions): Feed {
       acknowledged.start(newest)
       sender.send(revocation, record)
     },
-    announceKeys() {
-      const current = kids()
-      if (current.join() === announced) return
-      announced = current.join()
-      const frame = write({ type: 'keys', kids: current })
-      for (const { guards } of groups.values()) for (const guard of guards) sendLive(guard, frame)
-    },
+    announceKeys: keyAnnouncement(groups, kids),
     regroup: (resources) => takeOver(groups, resources, sender),
     confirm: (revocations, ms) => confirm(groups.values(), revocations, ms),
     guards: () => [...groups.values()].flatMap(statesOf),
@@ -165,6 +158,18 @@ export function createFeed(options: FeedOptions): Feed {
       return place()
     },
     close: () => closeAll(server, stopBeating),
+  }
+}
+
+/** Any change by another process has us read the keys again; guards hear only of what is new to them. */
+function keyAnnouncement(groups: Map<string, Group>, kids: () => string[]) {
+  let announced = kids().join()
+  return () => {
+    const current = kids()
+    if (current.join() === announced) return
+    announced = current.join()
+    const frame = write({ type: 'keys', kids: current })
+    for (const { guards } of groups.values()) for (const guard of guards) sendLive(guard, frame)
   }
 }
 

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Authority } from '../authority.ts'
+import { AGENT_CLIENT } from '../built-ins.ts'
 import { hashSecret } from '../domain/secret.ts'
 import { RescindError } from '../errors.ts'
 import { REFUSALS } from '../oauth/refresh.ts'
@@ -8,10 +9,6 @@ import { inUnit } from '../oauth/unit.ts'
 import { readOwnSecret } from '../revoke.ts'
 import { selfRequest } from '../self.ts'
 import type { Caller } from './caller.ts'
-
-/** The client that agents sign in with when they bring none of their own. */
-export const AGENT_CLIENT = 'rescind-agent'
-export const CODE_PATH = '/oauth/code'
 
 const FLOW_SECONDS = 30 * 60
 const MODEL = 'Flow'

@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Authority } from '../authority.ts'
 import { addressOf } from '../http/address.ts'
@@ -59,8 +60,14 @@ async function authenticated(
   const client = await authority.provider().find(presented.clientId)
   if (!client || client.clientAuthMethod !== presented.method) throw invalidClient()
   if (presented.method === 'none') return { clientId: client.clientId, confidential: false }
-  if (!client.compareClientSecret(presented.secret)) throw invalidClient()
+  if (!client.clientSecret || !sameSecret(client.clientSecret, presented.secret)) throw invalidClient()
   return { clientId: client.clientId, confidential: true }
+}
+
+/** In constant time; how long a secret is may be seen. */
+function sameSecret(own: string, presented: string): boolean {
+  const [a, b] = [Buffer.from(own), Buffer.from(presented)]
+  return a.length === b.length && timingSafeEqual(a, b)
 }
 
 function credentials(req: IncomingMessage, form: Map<string, string>) {

@@ -11,5 +11,8 @@ export const ROUTES = {
   introspection: '/oauth/introspect',
 } as const
 
+/** Where the sign-in of an agent ends: a page that shows the code. */
+export const CODE_PATH = '/oauth/code'
+
 /** The protocol library knows nothing of this one (draft-parecki-oauth-global-token-revocation). */
 export const GLOBAL_TOKEN_REVOCATION = '/oauth/global-token-revocation'
