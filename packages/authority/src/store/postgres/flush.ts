@@ -30,30 +30,37 @@ const COUNTERS = `INSERT INTO counters SELECT * FROM unnest($1::text[], $2::bigi
 const HEADS = 'UPDATE heads SET seq = $1, tag = $2, audit_n = $3, audit_hash = $4, keys = $5, clients = $6'
 
 type Row = readonly unknown[]
+type Part = readonly [sql: string, values: unknown[]]
 
-/** Writes what a group has changed: a statement for each table, however many transactions there were. */
+/**
+ * Writes what a group has changed: one statement for the tables that every group writes, however many transactions there were.
+ * @returns whether other processes have something to read
+ */
 export async function flush(
   client: Client,
   writes: Writes,
   heads: Heads,
   before: Heads,
   partition = PARTITION,
-): Promise<void> {
+): Promise<boolean> {
   const partOf = (n: number) => Math.floor(n / partition)
   const { sessions, revocations, audit, records, counters, statements } = writes
   if (partOf(heads.seq) > partOf(before.seq))
     await makePartitions(client, 'revocations', before.seq, heads.seq, partition)
   if (partOf(heads.audit.n) > partOf(before.audit.n))
     await makePartitions(client, 'audit', before.audit.n, heads.audit.n, partition)
-  const put = async (sql: string, rows: Row[]) => {
-    if (rows.length === 0) return
-    const columns = (rows[0] as Row).map((_, n) => rows.map((row) => row[n]))
-    await client.query(prepared(sql, columns))
+  const all = [...records.values()]
+  // What is put anew goes first: one statement can’t delete a row and insert it.
+  const gone = all.filter(({ row, anew }) => !row || anew).map(({ model, id }) => [model, id])
+  if (gone.length > 0) await client.query(prepared(DELETE_RECORDS, columnsOf(gone)))
+  const parts: Part[] = []
+  const put = (sql: string, rows: Row[]) => {
+    if (rows.length > 0) parts.push([sql, columnsOf(rows)])
   }
   const changed = [...sessions.values()]
   const rowOf = ({ state, ended_seq, ended_at, ended_reason, last_seen, due_at }: (typeof changed)[number]) =>
     [state, ended_seq, ended_at, ended_reason, last_seen, due_at] as const
-  await put(
+  put(
     INSERT_SESSIONS,
     changed.flatMap((row) => {
       if (!row.inserted) return []
@@ -61,37 +68,51 @@ export async function flush(
       return [[sid, sub, clientId, openedAt, browser, ...rowOf(row)]]
     }),
   )
-  await put(
+  put(
     UPDATE_SESSIONS,
     changed.filter(({ inserted }) => !inserted).map((row) => [row.sid, ...rowOf(row)]),
   )
-  await put(
+  put(
     REVOCATIONS,
     revocations.map(({ seq, at, body }) => [seq, at, body]),
   )
-  await put(
+  put(
     AUDIT,
     audit.map(({ n, body, hash }) => {
       const { at, event, sub = null, sid = null } = body
       return [n, at, event, sub, sid, JSON.stringify(body), hash]
     }),
   )
-  const all = [...records.values()]
-  await put(
-    DELETE_RECORDS,
-    all.filter(({ row, anew }) => !row || anew).map(({ model, id }) => [model, id]),
-  )
-  await put(
+  put(
     PUT_RECORDS,
     all.flatMap(({ model, id, row }) =>
       row ? [[model, id, Buffer.from(row.payload), row.expires_at, row.consumed_at, row.uid, row.sid]] : [],
     ),
   )
-  await put(COUNTERS, [...counters])
-  for (const [sql, values] of statements) await client.query(sql, values)
+  put(COUNTERS, [...counters])
   const { seq, tag, audit: chain, keys, clients } = heads
   const heard = seq !== before.seq || keys !== before.keys || clients !== before.clients
-  if (!heard && chain.n === before.audit.n) return
-  await client.query(prepared(HEADS, [seq, tag, chain.n, chain.hash, keys, clients]))
-  if (heard) await client.query(`NOTIFY ${CHANNEL}`)
+  if (heard || chain.n !== before.audit.n) parts.push([HEADS, [seq, tag, chain.n, chain.hash, keys, clients]])
+  if (parts.length > 0) await client.query(together(parts))
+  for (const [sql, values] of statements) await client.query(sql, values)
+  return heard
+}
+
+const columnsOf = (rows: Row[]) => (rows[0] as Row).map((_, n) => rows.map((row) => row[n]))
+
+/** One statement that carries out several, of other rows each: every answer of the database has to wait its turn here. */
+function together(parts: Part[]) {
+  let before = 0
+  const texts = parts.map(([sql, values]) => {
+    const first = before
+    before += values.length
+    return sql.replaceAll(/\$(\d+)/g, (_, n) => `$${first + Number(n)}`)
+  })
+  const last = texts.pop() as string
+  const others = texts.map((text, n) => `part_${n} AS (${text})`)
+  const text = others.length === 0 ? last : `WITH ${others.join(', ')} ${last}`
+  return prepared(
+    text,
+    parts.flatMap(([, values]) => values),
+  )
 }

@@ -1,16 +1,22 @@
-import type { Client } from 'pg'
+import type { Client, QueryResult } from 'pg'
 import type { Anchor } from '../../domain/audit.ts'
+import type { CutOff } from '../../domain/cut-off.ts'
 import type { Policy } from '../../domain/policy.ts'
 import { type LoggedRevocation, sessionsOf } from '../../domain/revocation.ts'
 import { apply } from '../apply.ts'
 import { createCutOffIndex } from '../cut-off-index.ts'
 import type { Transaction } from '../store.ts'
-import { flush } from './flush.ts'
+import { CHANNEL, flush } from './flush.ts'
 import { load, Missing } from './load.ts'
 import { createOverlay, type Overlay } from './overlay.ts'
 import type { Heads } from './writes.ts'
 
 export type Group = { values: unknown[]; logged: LoggedRevocation[] }
+
+/** The cut-offs as they were at a place in the log. */
+export type KnownCutOffs = { place?: string; all: CutOff[] }
+
+type GroupOptions = { cutOffs: KnownCutOffs; forgetBefore: number | undefined; partition?: number }
 
 const FORGET_AT_ONCE = 2_000
 const FORGET = `DELETE FROM records WHERE (model, id) IN
@@ -35,6 +41,7 @@ export class CommitUnknown extends Error {
  * Carries out what has gathered, in one transaction with one sync. One group at a time of all processes: whoever has the row of
  * the heads is the only one who writes, so that the log has no gaps, the audit log is one chain, and every decision sees
  * what was decided before it.
+ * @param options.cutOffs what the last group knew of them, for the next one
  * @param options.forgetBefore records that expired before this, in s, are forgotten
  * @throws CommitUnknown; any other error when nothing of it was written
  */
@@ -42,14 +49,16 @@ export async function commitGroup(
   client: Client,
   transactions: readonly Transaction[],
   policy: Policy,
-  options: { forgetBefore: number | undefined; partition?: number },
+  options: GroupOptions,
 ): Promise<Group> {
-  await client.query('BEGIN')
-  const { before, overlay } = await write(client, transactions, policy, options)
+  const { before, overlay, heard } = await write(client, transactions, policy, options)
   const { values, tables } = overlay
   const group = { values, logged: tables.logged }
   try {
-    await commit(client)
+    await commit(client, heard)
+    const { seq, tag } = tables.heads
+    const added = tables.logged.some(({ what }) => what === 'cut_off')
+    options.cutOffs.place = added ? undefined : `${seq} ${tag}`
     return group
   } catch (error) {
     const recorded = tables.heads.audit.n > before.audit.n
@@ -61,14 +70,15 @@ async function write(
   client: Client,
   transactions: readonly Transaction[],
   policy: Policy,
-  { forgetBefore, partition }: { forgetBefore: number | undefined; partition?: number },
+  { forgetBefore, partition, cutOffs }: GroupOptions,
 ) {
   try {
     const before = await lockHeads(client)
-    const overlay = await decide(client, transactions, policy, before)
+    const overlay = await decide(client, transactions, policy, before, await known(client, before, cutOffs))
     if (forgetBefore !== undefined) await client.query(FORGET, [forgetBefore, FORGET_AT_ONCE])
-    await flush(client, overlay.tables.writes, overlay.tables.heads, before, partition)
-    return { before, overlay }
+    const { writes, heads } = overlay.tables
+    const heard = await flush(client, writes, heads, before, partition)
+    return { before, overlay, heard }
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {})
     throw error
@@ -79,14 +89,14 @@ async function write(
  * A server that stops waiting for its synchronous replica says so in a warning, and then that it has committed: a fail-over
  * would take that back.
  */
-async function commit(client: Client): Promise<void> {
+async function commit(client: Client, heard: boolean): Promise<void> {
   let warned = false
   const warn = () => {
     warned = true
   }
   client.on('notice', warn)
   try {
-    await client.query('COMMIT')
+    await client.query(heard ? `NOTIFY ${CHANNEL}; COMMIT` : 'COMMIT')
   } finally {
     client.off('notice', warn)
   }
@@ -99,17 +109,28 @@ async function commit(client: Client): Promise<void> {
  * @throws when it can’t be said
  */
 export async function wasCommitted(client: Client, { n, hash }: Anchor): Promise<boolean> {
-  await client.query('BEGIN')
   await lockHeads(client)
   const { rows } = await client.query('SELECT FROM audit WHERE n = $1 AND hash = $2', [n, hash])
-  await commit(client)
+  await commit(client, false)
   return rows.length > 0
 }
 
+/** Begins the transaction, too. */
 async function lockHeads(client: Client): Promise<Heads> {
-  const { rows } = await client.query({ name: 'lock', text: 'SELECT * FROM heads FOR UPDATE' })
+  const answers: unknown = await client.query('BEGIN; SELECT * FROM heads FOR UPDATE')
+  const [, { rows }] = answers as [unknown, QueryResult]
   const { seq, tag, audit_n: n, audit_hash: hash, keys, clients } = rows[0]
   return { seq, tag, audit: { n, hash }, keys, clients }
+}
+
+/** All cut-offs; they are read again when somebody else has written to the log, without which there is no new one. */
+async function known(client: Client, { seq, tag }: Heads, cutOffs: KnownCutOffs): Promise<CutOff[]> {
+  const place = `${seq} ${tag}`
+  if (cutOffs.place !== place) {
+    const { rows } = await client.query({ name: 'cut-offs', text: 'SELECT body FROM cut_offs ORDER BY seq' })
+    Object.assign(cutOffs, { place, all: rows.map(({ body }) => JSON.parse(body)) })
+  }
+  return cutOffs.all
 }
 
 /** Decides in memory, as often as something turns out to be missing there. */
@@ -118,10 +139,9 @@ async function decide(
   transactions: readonly Transaction[],
   policy: Policy,
   heads: Heads,
+  cutOffs: CutOff[],
 ): Promise<{ tables: Overlay; values: unknown[] }> {
   const base = new Map<string, unknown>()
-  const { rows } = await client.query({ name: 'cut-offs', text: 'SELECT body FROM cut_offs ORDER BY seq' })
-  const cutOffs = rows.map(({ body }) => JSON.parse(body))
   await load(client, base, transactions.flatMap(surelyWanted))
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const tables = createOverlay(base, heads, createCutOffIndex(cutOffs), policy)

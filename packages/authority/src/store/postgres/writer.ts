@@ -4,7 +4,7 @@ import type { LoggedRevocation } from '../../domain/revocation.ts'
 import { lifetimesMark } from '../lifetimes.ts'
 import { StoreUnavailable, type Transaction } from '../store.ts'
 import { connect, hangUp, refuseUnlessDurable } from './connection.ts'
-import { CommitUnknown, commitGroup, type Group, wasCommitted } from './group.ts'
+import { CommitUnknown, commitGroup, type Group, type KnownCutOffs, wasCommitted } from './group.ts'
 import { migrate } from './schema.ts'
 
 /** So many requests may wait for the database; more than that are refused at once. */
@@ -34,6 +34,7 @@ export function createWriter(options: WriterOptions) {
   const { policy, partition } = options
   const link = createLink(options)
   const forgetBefore = createForgetting()
+  const cutOffs: KnownCutOffs = { all: [] }
   const waiting: Waiter[] = []
   let busy: Promise<void> | undefined
   let closed = false
@@ -44,7 +45,7 @@ export function createWriter(options: WriterOptions) {
     try {
       on = await link.connected()
       const transactions = waiters.map(({ transaction }) => transaction)
-      const how = { forgetBefore: forgetBefore(transactions), partition }
+      const how = { cutOffs, forgetBefore: forgetBefore(transactions), partition }
       answer(waiters, await commitGroup(on, transactions, policy, how))
     } catch (error) {
       const unknown = error instanceof CommitUnknown
