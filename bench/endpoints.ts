@@ -1,10 +1,8 @@
 import { type Postgres, startPostgres } from '../test/postgres.ts'
+import { bareOf, bareRuns } from './bare-http.ts'
 import type { Opened } from './fill.ts'
 import {
-  bareHttp,
-  CHAIN,
   CONNECTIONS,
-  FORM,
   JSON_BODY,
   measure,
   pairOf,
@@ -17,10 +15,11 @@ import {
   type Under,
 } from './load.ts'
 import { summary } from './measure.ts'
-import { notesOf, peerRuns } from './peer-servers.ts'
+import { notesOf, type PeerRuns, peerRuns } from './peer-servers.ts'
 import type { Peer, Row } from './results.ts'
 import type { BenchOptions, Measured } from './run.ts'
-import { type Call, endingRuns, introspectionRuns, V1_REVOKE } from './runs.ts'
+import { type Call, endingRuns, introspectionRuns, refreshRuns, V1_REVOKE } from './runs.ts'
+import { inTurns, type Runs } from './turns.ts'
 import { canPin } from './worker.ts'
 
 /* The hot endpoints over real HTTP: one server process on one core, the load on another. */
@@ -40,44 +39,26 @@ async function sustained(under: Under, live: Opened[]): Promise<Row[]> {
   return rowsOf('revoke, after 50,000 without a pause', runs, {}).slice(0, 3)
 }
 
-async function revoke(
-  under: Under,
-  live: Opened[],
-  name: string,
-  targets: { rate: string; p99?: string },
-): Promise<Row[]> {
-  const bare = await bareHttp(under)
-  const runs = await endingRuns(under, live, V1_REVOKE, async (some) => {
+/** What to measure at once: the same by node:http alone and by peers, in turns. */
+type Beside = { runs: Runs; name: string; targets: { rate: string; p99?: string }; peers?: PeerRuns[] }
+
+async function beside(under: Under, { runs, name, targets, peers = [] }: Beside): Promise<Row[]> {
+  const [ours = [], bare = [], ...theirs] = await inTurns([
+    runs,
+    bareRuns(under),
+    ...peers.map((one) => one.runs),
+  ])
+  const rows = rowsOf(name, ours, targets, bareOf(bare))
+  return [...rows, ...peers.map((peer, n) => besidePeer(rows[0] as Row, peer, theirs[n] as Run[]))]
+}
+
+/** Each with a token that the server has just issued, when indexes have followed. */
+function revocations(under: Under, live: Opened[]): Runs {
+  return endingRuns(under, live, V1_REVOKE, async (some) => {
     const issued = await refreshed(under, some)
     await settled(under)
     return issued
   })
-  return rowsOf(name, runs, targets, bare)
-}
-
-async function introspect(under: Under, live: Opened[]): Promise<Row[]> {
-  const bare = await bareHttp(under)
-  const runs = await introspectionRuns(under, live)
-  return rowsOf('introspect, authenticated', runs, { rate: '≥ 60,000/s', p99: '≤ 3 ms' }, bare)
-}
-
-async function refresh(under: Under, live: Opened[]): Promise<Row[]> {
-  const bare = await bareHttp(under)
-  const runs: Run[] = []
-  let bodies = live.map(({ refreshToken }) => `${refreshToken}`)
-  for (let n = 0; n <= RUNS; n++) {
-    const one = await run(under, {
-      path: '/oauth/token',
-      headers: FORM,
-      bodies,
-      chain: CHAIN,
-      seconds: under.seconds,
-    })
-    if (new Set(one.last).size !== bodies.length) throw new Error('two sessions have the same refresh token')
-    bodies = one.last
-    if (n > 0) runs.push(one)
-  }
-  return rowsOf('refresh grant, durable, rotated', runs, { rate: '≥ 6,000/s' }, bare)
 }
 
 const MCP: Call = {
@@ -88,12 +69,6 @@ const MCP: Call = {
       ...{ jsonrpc: '2.0', id: 1, method: 'tools/call' },
       params: { name: 'revoke_oauth_tokens', arguments: { accessToken, refreshToken } },
     }),
-}
-
-async function mcp(under: Under, live: Opened[]): Promise<Row[]> {
-  const bare = await bareHttp(under)
-  const runs = await endingRuns(under, live, MCP, (some) => refreshed(under, some))
-  return rowsOf('MCP revoke_oauth_tokens', runs, { rate: '≥ 5,000/s' }, bare)
 }
 
 async function oneAtATime(under: Under, live: Opened[]): Promise<Row[]> {
@@ -111,17 +86,10 @@ type Part = 'revoke' | 'introspect' | 'refresh' | 'mcp'
 async function onPostgres(options: BenchOptions): Promise<Row[]> {
   const postgres: Postgres = await startPostgres()
   try {
-    const size = options.quick ? 400 : 60_000
-    const store = await postgres.newDatabase()
     const targets = { rate: '≥ 10,000/s' }
-    return (
-      await measure(
-        options,
-        size,
-        (under, live) => revoke(under, live, 'revoke on PostgreSQL', targets),
-        store,
-      )
-    ).rows
+    const work = (under: Under, live: Opened[]) =>
+      beside(under, { runs: revocations(under, live), name: 'revoke on PostgreSQL', targets })
+    return (await measure(options, options.quick ? 400 : 60_000, work, await postgres.newDatabase())).rows
   } finally {
     await postgres.stop()
   }
@@ -134,54 +102,63 @@ const RATIOS: Record<Exclude<Part, 'mcp'>, { durable?: string; inMemory?: string
   refresh: { durable: '≥ 4 ×' },
 }
 
-/** The same by others, in the same minutes, each beside our rate; and what they do not do. */
-async function besidePeers(part: Part, rows: Row[], options: BenchOptions): Promise<Measured> {
-  const ours = rows.find(({ what }) => what.endsWith(', rate') && !what.includes('without a pause'))
-  if (part === 'mcp' || !options.peers || !ours) return { rows: [], notes: [] }
-  const runs = await peerRuns(part, options)
-  return {
-    rows: runs.map(({ name, configuration, durable, runs: theirs }) => {
-      const rate = summary(theirs.map((one) => one.rate))
-      const { durable: least, inMemory } = RATIOS[part]
-      const target = durable ? least : inMemory
-      const peer: Peer = { name: `${name}${durable ? '' : ', not durable'}`, configuration, ...rate }
-      const { what, value, unit, spread } = ours
-      return { what, value, unit, spread, peer, ratio: value / rate.value, ...(target ? { target } : {}) }
-    }),
-    notes: runs.flatMap(notesOf),
-  }
+/** Our rate beside theirs. */
+function besidePeer({ what, value, unit, spread }: Row, { peer, operation }: PeerRuns, theirs: Run[]): Row {
+  const rate = summary(theirs.map((one) => one.rate))
+  const { name, configuration, durable } = peer
+  const { durable: least, inMemory } = RATIOS[operation as keyof typeof RATIOS]
+  const target = durable ? least : inMemory
+  const other: Peer = { name: `${name}${durable ? '' : ', not durable'}`, configuration, ...rate }
+  return { what, value, unit, spread, peer: other, ratio: value / rate.value, ...(target ? { target } : {}) }
 }
 
 /** @param part what to measure */
 export function endpoint(part: Part): (options: BenchOptions) => Promise<Measured> {
   return async (options) => {
     const { quick } = options
+    const peers = part === 'mcp' || !options.peers ? [] : peerRuns(part, options)
     const parts: Record<Part, () => Promise<{ rows: Row[]; disk: string }>> = {
       async revoke() {
         const targets = { rate: '≥ 30,000/s', p99: '≤ 6 ms' }
+        const name = 'revoke, durable, 50 connections'
         const { rows, disk } = await measure(options, quick ? 600 : 166_000, async (under, live) => [
           ...(await oneAtATime(under, live)),
           ...(await sustained(under, live.splice(0, quick ? 120 : 60_000))),
-          ...(await revoke(under, live, 'revoke, durable, 50 connections', targets)),
+          ...(await beside(under, { runs: revocations(under, live), name, targets, peers })),
         ])
         return { disk, rows: [...rows, ...(await onPostgres(options))] }
       },
-      introspect: () => measure(options, quick ? 200 : 20_000, introspect),
-      refresh: () => measure(options, quick ? 200 : 10_000, refresh),
-      mcp: () => measure(options, quick ? 400 : 60_000, mcp),
+      introspect: () =>
+        measure(options, quick ? 200 : 20_000, (under, live) => {
+          const targets = { rate: '≥ 60,000/s', p99: '≤ 3 ms' }
+          const runs = introspectionRuns(under, live)
+          return beside(under, { runs, name: 'introspect, authenticated', targets, peers })
+        }),
+      refresh: () =>
+        measure(options, quick ? 200 : 10_000, (under, live) => {
+          const targets = { rate: '≥ 6,000/s' }
+          const runs = refreshRuns(under, live)
+          return beside(under, { runs, name: 'refresh grant, durable, rotated', targets, peers })
+        }),
+      mcp: () =>
+        measure(options, quick ? 400 : 60_000, (under, live) => {
+          const targets = { rate: '≥ 5,000/s' }
+          const runs = endingRuns(under, live, MCP, (some) => refreshed(under, some))
+          return beside(under, { runs, name: 'MCP revoke_oauth_tokens', targets })
+        }),
     }
     const { rows, disk } = await parts[part]()
-    const beside = await besidePeers(part, rows, options)
     const pinned = canPin()
       ? 'the server is held on one core (taskset)'
       : 'the server is not held on one core: there is no taskset'
     const notes = [
       `${pinned}; the load is a process of its own, ${CONNECTIONS} kept connections, each waits for its answer; the median of ${RUNS} runs after one that warms up, with the smallest and the largest`,
+      'what is compared was measured in turns, a run of each after the other, on the same core: how fast a machine is changes within minutes',
       `the store is on ${disk}`,
       'the revoked tokens were issued by the measured server, a moment before: it need not verify what it signed itself (one that another process, or it before a restart, has issued costs an EdDSA verification more)',
       'the targets are of a machine on which node:http alone did about 70,000/s; hold the ratio against that',
       'every answer was 200; afterwards what was revoked is refused, and what was not is not, asked over HTTP',
     ]
-    return { rows: [...rows, ...beside.rows], notes: [...notes, ...beside.notes] }
+    return { rows, notes: [...notes, ...peers.flatMap(notesOf)] }
   }
 }

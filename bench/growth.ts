@@ -1,11 +1,12 @@
 import type { Config } from '../packages/authority/src/config.ts'
-import { startGround } from './ground.ts'
+import { type Ground, startGround } from './ground.ts'
 import type { Run } from './load.ts'
 import { shuffled, summary } from './measure.ts'
 import type { Row } from './results.ts'
 import { fillRows } from './rows.ts'
 import type { BenchOptions, Measured } from './run.ts'
 import { endingRuns, introspectionRuns, V1_REVOKE } from './runs.ts'
+import { inTurns } from './turns.ts'
 import { canPin, startWorker } from './worker.ts'
 
 /* Whether revoking and introspecting take longer the more sessions there are. */
@@ -21,27 +22,36 @@ type At = { sessions: number; disk: string } & Record<Part, Run[]>
 /** `npm run bench -- growth` */
 export async function growth({ quick, progress }: BenchOptions): Promise<Measured> {
   const sizes = quick ? QUICK : FULL
-  const all: At[] = []
-  for (const sessions of sizes.sessions) all.push(await measureAt(sessions, sizes, progress.say))
+  const all = await measureAll(sizes, progress.say)
   return { rows: rowsOf(all), notes: notesOf(sizes, `${all.at(-1)?.disk}`) }
 }
 
-export async function measureAt(sessions: number, sizes: Sizes, say: (what: string) => void): Promise<At> {
+/** A server for each size, asked in turns: a machine that is slower for a while is so for all of them. */
+export async function measureAll(sizes: Sizes, say: (what: string) => void): Promise<At[]> {
   const none = { issued: 0, revoked: 0, live: 0, refreshable: true }
-  const fillWith = (config: Config, resource: string) =>
-    fillRows(config, resource, { sessions, used: sizes.used }, say)
-  const ground = await startGround(none, say, undefined, { fillWith, pinned: canPin() })
   const load = startWorker('load-process.ts', [])
+  const grounds: Ground[] = []
   try {
-    say(`revoking and introspecting among ${sessions} sessions`)
-    const under = { ground, load, seconds: sizes.seconds }
-    // From anywhere among all of them.
-    const live = shuffled(ground.live)
-    const introspect = await introspectionRuns(under, live)
-    return { sessions, disk: ground.disk, introspect, revoke: await endingRuns(under, live, V1_REVOKE) }
+    for (const sessions of sizes.sessions) {
+      const fillWith = (config: Config, resource: string) =>
+        fillRows(config, resource, { sessions, used: sizes.used }, say)
+      grounds.push(await startGround(none, say, undefined, { fillWith, pinned: canPin() }))
+    }
+    say('revoking and introspecting')
+    const asked = grounds.map((ground) => ({
+      under: { ground, load, seconds: sizes.seconds },
+      // From anywhere among all of them.
+      live: shuffled(ground.live),
+    }))
+    const introspect = await inTurns(asked.map(({ under, live }) => introspectionRuns(under, live)))
+    const revoke = await inTurns(asked.map(({ under, live }) => endingRuns(under, live, V1_REVOKE)))
+    return grounds.map(({ disk }, n) => ({
+      ...{ sessions: sizes.sessions[n] as number, disk },
+      ...{ introspect: introspect[n] as Run[], revoke: revoke[n] as Run[] },
+    }))
   } finally {
     await load.stop()
-    await ground.stop()
+    for (const ground of grounds) await ground.stop()
   }
 }
 

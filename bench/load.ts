@@ -69,22 +69,6 @@ export function rowsOf(
   ]
 }
 
-/** The same load on a server that does nothing: by it figures of one machine can be held against those of another. */
-export async function bareHttp({ load, seconds }: Under): Promise<Peer> {
-  const worker = startWorker('bare-http-process.ts', [], { pinned: canPin() })
-  const port = await worker.ask<number>({ do: 'listen' })
-  const body = tokenForm('a'.repeat(600))
-  const rates: number[] = []
-  for (let n = 0; n <= RUNS; n++) {
-    const what = { port, host: 'bare', path: '/', headers: FORM, connections: CONNECTIONS, bodies: [body] }
-    const one = await load.ask<Loaded>({ do: 'run', ...what, seconds: Math.min(1, seconds) })
-    if (n > 0) rates.push(one.count / one.seconds)
-  }
-  await worker.stop()
-  const configuration = 'node:http alone: it reads a form of 600 bytes and answers two'
-  return { name: 'node:http alone', configuration, ...summary(rates) }
-}
-
 export const pairOf = ({ accessToken, refreshToken }: Opened) => JSON.stringify({ accessToken, refreshToken })
 export const tokenForm = (token: string) => new URLSearchParams({ token }).toString()
 

@@ -1,5 +1,6 @@
 import type { Opened } from './fill.ts'
-import { API_FORM, JSON_BODY, pairOf, RUNS, type Run, run, tokenForm, type Under } from './load.ts'
+import { API_FORM, CHAIN, FORM, JSON_BODY, pairOf, RUNS, run, tokenForm, type Under } from './load.ts'
+import type { Runs } from './turns.ts'
 
 /* Runs of one operation of the authority, the first of which only warms up, and whether what they did is right. */
 
@@ -15,15 +16,14 @@ export const V1_REVOKE: Call = { path: '/v1/revoke', headers: JSON_BODY, bodyOf:
  * Ends sessions, a part of them in each run; some of them are refused afterwards, and some that were left are not.
  * @param prepare what is done with a part just before, outside the run
  */
-export async function endingRuns(
+export async function* endingRuns(
   under: Under,
   live: Opened[],
   { path, headers, bodyOf }: Call,
   prepare = async (some: Opened[]) => some,
-): Promise<Run[]> {
+): Runs {
   const spare = live.splice(0, Math.min(ASKED, live.length >> 2))
   const size = Math.floor(live.length / (RUNS + 1))
-  const runs: Run[] = []
   const dead: Opened[] = []
   for (let n = 0; n <= RUNS; n++) {
     const some = await prepare(live.splice(0, size))
@@ -31,25 +31,34 @@ export async function endingRuns(
     if (!one.samples.every((body) => body.includes('OAuth tokens revoked successfully')))
       throw new Error(`${path} answered ${one.samples[0]}`)
     dead.push(...some.filter((_, i) => i % Math.ceil(size / ASKED) === 0))
-    if (n > 0) runs.push(one)
+    if (n > 0) yield one
   }
   await checkTokens((token) => isActive(under, token), accessOf(dead), accessOf(spare))
-  return runs
 }
 
 /** Introspects live tokens, each in turn, over and over. */
-export async function introspectionRuns(under: Under, live: Opened[]): Promise<Run[]> {
+export async function* introspectionRuns(under: Under, live: Opened[]): Runs {
   const bodies = accessOf(live).map(tokenForm)
   const what = { path: '/oauth/introspect', headers: API_FORM, bodies }
   // Once through all of them warms up.
   await run(under, what)
-  const runs: Run[] = []
   for (let n = 0; n < RUNS; n++) {
     const one = await run(under, { ...what, seconds: under.seconds })
     if (!one.samples.every((body) => JSON.parse(body).active)) throw new Error('a live token is called dead')
-    runs.push(one)
+    yield one
   }
-  return runs
+}
+
+/** Refreshes sessions, over and over, each with the token that the last time gave. */
+export async function* refreshRuns(under: Under, live: Opened[]): Runs {
+  let bodies = live.map(({ refreshToken }) => `${refreshToken}`)
+  for (let n = 0; n <= RUNS; n++) {
+    const what = { path: '/oauth/token', headers: FORM, bodies, chain: CHAIN }
+    const one = await run(under, { ...what, seconds: under.seconds })
+    if (new Set(one.last).size !== bodies.length) throw new Error('two sessions have the same refresh token')
+    bodies = one.last
+    if (n > 0) yield one
+  }
 }
 
 const accessOf = (all: Opened[]) => all.map(({ accessToken }) => accessToken)

@@ -1,0 +1,28 @@
+import { CONNECTIONS, FORM, RUNS, type Run, tokenForm, type Under } from './load.ts'
+import type { Loaded } from './load-process.ts'
+import { summary } from './measure.ts'
+import type { Peer } from './results.ts'
+import type { Runs } from './turns.ts'
+import { canPin, startWorker } from './worker.ts'
+
+/* The same load on a server that does nothing: by it figures of one machine can be held against those of another. */
+
+export async function* bareRuns({ load, seconds }: Under): Runs {
+  const worker = startWorker('bare-http-process.ts', [], { pinned: canPin() })
+  try {
+    const port = await worker.ask<number>({ do: 'listen' })
+    const what = { port, host: 'bare', path: '/', headers: FORM, connections: CONNECTIONS }
+    const bodies = [tokenForm('a'.repeat(600))]
+    for (let n = 0; n <= RUNS; n++) {
+      const one = await load.ask<Loaded>({ do: 'run', ...what, bodies, seconds: Math.min(1, seconds) })
+      if (n > 0) yield { ...one, serverCpu: 0, rate: one.count / one.seconds }
+    }
+  } finally {
+    await worker.stop()
+  }
+}
+
+export function bareOf(runs: Run[]): Peer {
+  const configuration = 'node:http alone: it reads a form of 600 bytes and answers two'
+  return { name: 'node:http alone', configuration, ...summary(runs.map(({ rate }) => rate)) }
+}
