@@ -6,10 +6,11 @@ import { after, before, describe, it } from 'node:test'
 import { type Config, readConfig } from '../packages/authority/src/config.ts'
 import { startAuthority } from '../packages/authority/src/main.ts'
 import { createGuard } from '../packages/guard/src/index.ts'
+import { LIST_SIZE } from '../packages/guard/src/status.ts'
 import { until } from '../packages/guard/test/peer.ts'
 import { basicOf, type FeedClient, openFeed } from './feed-client.ts'
 import { type Postgres, startPostgres } from './postgres.ts'
-import { API, API_GUARD, CALLBACK, startTestAuthority, type TestAuthority } from './setup.ts'
+import { API, API_GUARD, CALLBACK, startTestAuthority, tamper, type TestAuthority } from './setup.ts'
 import { authorize, lives, post, refresh, signIn, type Tokens, tokenRequest } from './sign-in.ts'
 
 /* Two authorities on one database, each with all else of its own, and what people would notice if they did not agree. */
@@ -154,6 +155,28 @@ describe('two authorities on one database', () => {
       await until(async () => (await post(`${at}/v1/revoke`, { accessToken: 'x.y.z' })).status === 429)
     const tokens = await signIn(authority.issuer)
     assert.equal((await post(`${other}/v1/revoke`, pairOf(tokens))).status, 200, 'logging out stays possible')
+  })
+
+  it('do not call a status list over whose last places the other has just begun to give out', async () => {
+    const feed = await openFeed(other, API_GUARD)
+    await feed.next('ready')
+    // What is left of the first list is one block, and nobody has given out any place for hours.
+    const left = LIST_SIZE - 4096
+    await tamper(authority, `UPDATE counters SET value = ${left} WHERE name = 'status-index'`)
+    authority.advance(2 * 3_600_000)
+    const listOf = async (at: string) => {
+      const { code, verifier } = await authorize(authority.issuer)
+      const fields = { grant_type: 'authorization_code', code, code_verifier: verifier }
+      const answer = await tokenRequest(at, { ...fields, redirect_uri: CALLBACK })
+      const { access_token } = (await answer.json()) as Tokens
+      return JSON.parse(atob(`${access_token.split('.')[1]}`)).status.status_list.uri.split('/').at(-1)
+    }
+    assert.deepEqual([await listOf(one), await listOf(other)], ['0', '1'])
+    const seen = feed.messages.length
+    await until(() => feed.messages.slice(seen).some(({ type }) => type === 'heartbeat'))
+    const beat = feed.messages.slice(seen).find((message) => message.type === 'heartbeat')
+    assert.equal(beat?.firstList, 0, 'guards forget what is dead of a list that is over')
+    feed.socket.terminate()
   })
 
   it('hand notices and timers over when the one that leads is gone', async () => {

@@ -35,6 +35,9 @@ export async function createIndexes(options: {
   let free: number[] = []
   let usableUntil = 0
   let newest = 0
+  // Lists below this one have all their blocks, and we know for how long; of a later one another process may just have got the
+  // last block.
+  let settled = 0
   let filling: Promise<void> | undefined
 
   async function fill() {
@@ -48,25 +51,30 @@ export async function createIndexes(options: {
       until,
     })
     const list = Math.floor(first / LIST_SIZE)
+    const begun = list > newest
     newest = Math.max(newest, list)
     live.set(list, Math.max(until, live.get(list) ?? 0))
     usableUntil = at + BLOCK_LIFE
     free = shuffled(Array.from({ length: BLOCK }, (_, offset) => first + offset))
+    // Where that can’t be read, older lists count as live until it can.
+    if (begun) await refresh().catch(() => {})
   }
   function lists(): number[] {
     const at = now()
-    for (const [list, until] of live) if (until <= at && list !== newest) live.delete(list)
+    for (const [list, until] of live) if (until <= at && list < settled) live.delete(list)
     return [...live.keys()].sort((a, b) => a - b)
   }
 
   async function refresh() {
+    const begun = newest
     for (const { list, until } of await store.read({ kind: 'status-lists', at: now() })) {
       live.set(list, Math.max(until, live.get(list) ?? 0))
       newest = Math.max(newest, list)
     }
+    settled = Math.max(settled, begun)
   }
-  await refresh()
   await fill()
+  await refresh()
   return {
     ...{ lists, refresh },
     get firstList() {
