@@ -4,13 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { type Config, readConfig } from '../packages/authority/src/config.ts'
+import { dropSigningKey, rotateSigningKey } from '../packages/authority/src/keys/ring.ts'
 import { startAuthority } from '../packages/authority/src/main.ts'
+import { StoreUnavailable } from '../packages/authority/src/store/store.ts'
 import { createGuard } from '../packages/guard/src/index.ts'
 import { LIST_SIZE } from '../packages/guard/src/status.ts'
 import { until } from '../packages/guard/test/peer.ts'
 import { basicOf, type FeedClient, openFeed } from './feed-client.ts'
 import { type Postgres, startPostgres } from './postgres.ts'
-import { API, API_GUARD, CALLBACK, startTestAuthority, tamper, type TestAuthority } from './setup.ts'
+import { API, API_GUARD, CALLBACK, startTestAuthority, type TestAuthority, tamper } from './setup.ts'
 import { authorize, lives, post, refresh, signIn, type Tokens, tokenRequest } from './sign-in.ts'
 
 /* Two authorities on one database, each with all else of its own, and what people would notice if they did not agree. */
@@ -67,6 +69,39 @@ describe('two authorities on one database', () => {
       ])
       assert.deepEqual([active, alive, refreshed.status], [false, false, 400], `round ${round}`)
     }
+  })
+
+  it('believe nothing that a key signed which was dropped, from then on, even if one can’t read the keys at first', async () => {
+    const { store, seal } = authority.authority
+    const second = authority.others[0]?.store
+    assert.ok(second)
+    const { read } = second
+    for (let round = 0; round < 8; round++) {
+      const { access_token } = await signIn(authority.issuer)
+      assert.deepEqual(
+        [await introspect(other, access_token), await lives(other, access_token)],
+        [true, true],
+      )
+      const { kid } = JSON.parse(atob(`${access_token.split('.')[0]}`)) as { kid: string }
+      // No token comes with a key that nobody knows: the next one is known everywhere before the other goes.
+      await rotateSigningKey(store, seal, 'test', Date.now())
+      await until(() => authority.others[0]?.ring().signing.kid !== kid)
+      let fails = round === 7
+      second.read = ((query: { kind: 'keys' }) => {
+        if (query.kind !== 'keys' || !fails) return read(query)
+        fails = false
+        return Promise.reject(new StoreUnavailable('for a moment'))
+      }) as typeof read
+      await dropSigningKey(store, seal, kid, 'test', Date.now())
+      assert.deepEqual(
+        [await introspect(other, access_token), await lives(other, access_token)],
+        [false, false],
+        `round ${round}`,
+      )
+      assert.equal(fails, false)
+    }
+    second.read = read
+    assert.equal(await lives(other, (await signIn(authority.issuer)).access_token), true)
   })
 
   it('give one successor for one refresh token, whoever is asked', async () => {
@@ -169,7 +204,9 @@ describe('two authorities on one database', () => {
       const fields = { grant_type: 'authorization_code', code, code_verifier: verifier }
       const answer = await tokenRequest(at, { ...fields, redirect_uri: CALLBACK })
       const { access_token } = (await answer.json()) as Tokens
-      return JSON.parse(atob(`${access_token.split('.')[1]}`)).status.status_list.uri.split('/').at(-1)
+      return JSON.parse(atob(`${access_token.split('.')[1]}`))
+        .status.status_list.uri.split('/')
+        .at(-1)
     }
     assert.deepEqual([await listOf(one), await listOf(other)], ['0', '1'])
     const seen = feed.messages.length

@@ -9,7 +9,7 @@ import { createFeed, type Feed } from './feed/feed.ts'
 import { createIndexes } from './feed/indexes.ts'
 import { createStatusLists } from './feed/status-list.ts'
 import { createHealth } from './health.ts'
-import { openKeyRing } from './keys/ring.ts'
+import { followKeys } from './keys/follow.ts'
 import { verifierOf } from './keys/verifier.ts'
 import { createLastSeen } from './last-seen.ts'
 import { createLimits, createSpending } from './limits.ts'
@@ -26,30 +26,29 @@ export type Base = Pick<Authority, 'config' | 'store' | 'seal' | 'now' | 'log' |
 
 /** Puts an authority together, which follows what other processes change of keys and clients. */
 export async function assemble(base: Base, metrics: Metrics): Promise<Authority> {
-  const { config, store, seal, now, log } = base
-  let ring = await openKeyRing(store, seal, now())
-  let rotating: Promise<void> = Promise.resolve()
-  let outdated = false
-  const caughtUp = async () => {
-    await store.caughtUp()
-    if (outdated) rotating = rotating.then(rotate)
-    await rotating
-  }
+  const { config, store, now, log } = base
+  const { ring, readAgain, caughtUp } = await followKeys(base, () => {
+    authority.verifier.forget()
+    authority.lateVerifier.forget()
+    authority.remount()
+    authority.feed.announceKeys()
+  })
   const ttl = longestToken(config.policy)
   const life = ttl * 1000
   const view = createRevocationView(config.issuer)
   const indexes = await createIndexes({ store, ttl, now })
   view.bits.retire(indexes.firstList)
   const cutOffMarks = createCutOffMarks(store, view.bits, now)
-  const lists = { issuer: config.issuer, bits: view.bits, indexes, now, ring: () => ring }
-  const services = { ...base, view, indexes, ring: () => ring }
+  const lists = { issuer: config.issuer, bits: view.bits, indexes, now, ring }
+  const services = { ...base, view, indexes, ring }
   const authority = Object.assign(services, {
-    verifier: verifierOf(config.issuer, now, () => ring.verification, caughtUp, life),
-    lateVerifier: verifierOf(config.issuer, now, () => ring.everSigned, caughtUp, life),
+    verifier: verifierOf(config.issuer, now, () => ring().verification, caughtUp, life),
+    lateVerifier: verifierOf(config.issuer, now, () => ring().everSigned, caughtUp, life),
     cutOffMarks,
     statusLists: createStatusLists({ ...lists, head: () => cutOffMarks.known(authority.feed.head) }),
     ...{ watch: createWatch(now), origins: createOrigins(), failures: createFailures(now) },
     provider: () => mounted,
+    caughtUp,
     remount() {
       mounted = mountProvider(authority)
     },
@@ -61,20 +60,6 @@ export async function assemble(base: Base, metrics: Metrics): Promise<Authority>
   authority.health = createHealth(store)
   let mounted = mountProvider(authority)
   authority.listener = createListener(authority)
-  async function rotate() {
-    outdated = false
-    try {
-      ring = await openKeyRing(store, seal, now())
-      authority.verifier.forget()
-      authority.lateVerifier.forget()
-      authority.remount()
-      authority.feed.announceKeys()
-    } catch (error) {
-      // Whoever comes with a key that is not known has them read again.
-      outdated = true
-      log.error({ error: (error as Error).message }, 'keys could not be read again')
-    }
-  }
   let registered: Promise<void> = Promise.resolve()
   authority.clientsCaughtUp = async () => {
     await store.caughtUp()
@@ -82,25 +67,25 @@ export async function assemble(base: Base, metrics: Metrics): Promise<Authority>
   }
   store.onOutsideChange((what) => {
     if (what === 'set-back') return authority.health.fail('the database was set back; restart this process')
-    if (what === 'keys') rotating = rotating.then(rotate)
+    if (what === 'keys') void readAgain()
     else registered = registered.then(() => loadOrigins(authority)).catch(() => {})
   })
   // From here on a change is heard of; what another process has added since the keys were read was not.
   if (config.store !== undefined) {
     await store.caughtUp()
-    await rotate()
+    await readAgain()
   }
   return authority
 }
 
 async function openFeed(authority: Authority, metrics: Metrics): Promise<Feed> {
-  const { config, store, now, ring, indexes, watch, lastSeen } = authority
+  const { config, store, now, ring, indexes, watch, lastSeen, caughtUp } = authority
   const { seq, tag } = await store.read({ kind: 'head' })
   return createFeed({
     ...{ store, head: { seq, tag }, now, resources: config.resources, trustProxy: config.trustProxy },
     kids: () => ring().jwks.map(({ kid }) => kid),
     firstList: () => indexes.firstList,
-    caughtUp: () => store.caughtUp(),
+    caughtUp,
     onAcknowledged(seconds, guard) {
       metrics.acknowledged(seconds)
       watch.acknowledged(seconds, guard)

@@ -28,10 +28,10 @@ export async function authenticate(
   if (authorization === undefined) return undefined
   const [, scheme, token] = /^(Bearer|DPoP) ([^\s]+)$/i.exec(authorization) ?? []
   if (!scheme || !token) throw authenticationFailed('Send the access token as `Authorization: Bearer TOKEN`.')
+  await authority.caughtUp()
   const claims = await claimsOf(authority.verifier, token, { audience })
   // Others allow for clocks that differ; ours is the one that the token was made by.
   if (!claims || claims.exp * 1000 <= authority.now()) throw authenticationFailed()
-  await authority.store.caughtUp()
   if (authority.view.dead(claims)) throw authenticationFailed('This access token was revoked; sign in again.')
   const bound = scheme.toLowerCase() === 'dpop'
   if (bound !== (claims.jkt !== undefined)) throw authenticationFailed()

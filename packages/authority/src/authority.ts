@@ -69,6 +69,12 @@ export type Authority = {
   provider(): MountedProvider
   /** Builds it anew, as the configuration and the keys are now. */
   remount(): void
+  /**
+   * Resolves once all that any process had committed by then is known here: what was revoked, and which keys there are. Who is about
+   * to say that a token lives waits for it before the token is verified.
+   * @throws StoreUnavailable
+   */
+  caughtUp(): Promise<void>
   /** Verifies the access tokens that we issued and that may still live. */
   verifier: Verifier
   /** Knows every token that we ever issued: only for killing it. */

@@ -27,9 +27,9 @@ export async function introspectionEndpoint(authority: Authority, req: IncomingM
 }
 
 async function accessToken(authority: Authority, token: string, client: AuthenticatedClient) {
+  await authority.caughtUp()
   const claims = await claimsOf(authority.verifier, token)
   if (!claims || claims.exp * 1000 <= authority.now()) return undefined
-  await authority.store.caughtUp()
   if (authority.view.dead(claims)) return undefined
   const resources = authority.config.resources.filter((one) => one.client_id === client.clientId)
   const itsOwn = claims.clientId === client.clientId
