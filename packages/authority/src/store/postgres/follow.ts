@@ -34,6 +34,8 @@ export function createAnnouncer(options: { url: string; pool: Pool; serving: boo
     const [head] = await rows(LOOK)
     if (head.standby) throw new Error('the database is a standby; name the primary')
     await log.readUpTo(head.seq)
+    // The newest record is always there: who does not find it has asked a server that lags behind the one that said where the log is.
+    if (log.isBefore(head)) throw new Error('the log in the database lacks its end')
     if (!log.isAt(head)) {
       versions.tell('set-back')
       throw new Error('the log in the database is not the one that was followed')
@@ -88,7 +90,7 @@ export function createAnnouncer(options: { url: string; pool: Pool; serving: boo
 function createReading(rows: Rows) {
   const listeners: ((revocation: LoggedRevocation) => void)[] = []
   let known = 0
-  let knownTag: string | undefined
+  let knownTag = ''
 
   function tell(revocation: LoggedRevocation) {
     if (revocation.seq <= known) return
@@ -104,10 +106,6 @@ function createReading(rows: Rows) {
       if (some.length === 0) break
       for (const one of some) tell(one)
     }
-    // What is not in the log any more was over before anybody asked for it.
-    if (known >= until) return
-    known = until
-    knownTag = undefined
   }
   return {
     readUpTo,
@@ -118,14 +116,13 @@ function createReading(rows: Rows) {
       known = seq
       knownTag = tag
     },
-    /** Whether the newest place of the log can be that of the one that was told. */
-    isAt({ seq, tag }: LogPosition) {
-      if (listeners.length === 0) return true
-      return seq > known || (seq === known && (knownTag === undefined || knownTag === tag))
-    },
+    isBefore: ({ seq }: LogPosition) => listeners.length > 0 && known < seq,
+    /** Whether the newest place of the log is that of the one that was told. */
+    isAt: ({ seq, tag }: LogPosition) => listeners.length === 0 || (seq === known && tag === knownTag),
     async tellAll(revocations: readonly LoggedRevocation[]) {
       const first = revocations[0]
       if (!first) return
+      // What is not in the log any more was over before anybody asked for it.
       await readUpTo(first.seq - 1)
       for (const one of revocations) tell(one)
     },
