@@ -9,7 +9,7 @@ import {
   type RevocationRequest,
   sessionsOf,
 } from '../domain/revocation.ts'
-import { decideRefresh, outlived, outlivesAt, type Session } from '../domain/session.ts'
+import { CLOCK_SKEW, decideRefresh, outlived, outlivesAt, type Session } from '../domain/session.ts'
 import { type Conflict, conflictIn, writeRecords } from './record-writes.ts'
 import type {
   AccountChange,
@@ -253,15 +253,27 @@ function timeOut(
 ): TimeOutOutcome {
   const due = tables.sessionsDue(at, limit)
   const revocations = due.flatMap((session) => {
+    if (session.ended) return bury(tables, session, at)
     const over = outlived(session, policy, at)
-    tables.lookAgain(session.sid, session.ended || over ? null : outlivesAt(session, policy))
-    if (session.ended || !over) return []
+    tables.lookAgain(session.sid, over ? null : outlivesAt(session, policy))
+    if (!over) return []
     const by = { kind: 'session' as const, sid: session.sid }
     const request = { by, reason: 'session_timeout' as const, actor: 'rescind' }
     const ended = revoke(tables, policy, { kind: 'revoke', request, at })
     return ended.kind === 'revoked' ? ended.revocations : []
   })
   return { revocations, more: due.length === limit }
+}
+
+/**
+ * The end that a cut-off gave a session is written into its row, so that it is forgotten like others; not while its tokens could
+ * live, as they are looked for among the sessions whose rows say nothing of an end.
+ */
+function bury(tables: Tables, session: Session, at: number): [] {
+  const gone = Math.max(0, ...session.tokens.map(({ exp }) => exp * 1000 + CLOCK_SKEW))
+  tables.lookAgain(session.sid, gone > at ? gone : null)
+  if (gone <= at) tables.updateSession(session)
+  return []
 }
 
 function auditRevocation(

@@ -117,6 +117,30 @@ export function logConformance(
       )
     })
 
+    it('session-never-forgotten: those that a cut-off ended go like others, once none of their tokens can live', async () => {
+      // When it is looked at for its time; its token lives for another ten minutes.
+      const due = NOW + 90 * 24 * 3_600_000
+      const tokens = [{ jti: 'long', idx: 7, exp: due / 1000 + 600 }]
+      const open = { ...sessionNamed('cut'), tokens }
+      await store.transact({ kind: 'write', records: [], open, audit: [], at: NOW })
+      const by = { kind: 'issued-before' as const, before: NOW + 1 }
+      const request = { by, reason: 'admin_forced' as const, actor: 'test' }
+      await store.transact({ kind: 'revoke', request, at: NOW })
+      const session = () => store.read({ kind: 'session', sid: 'cut' })
+      const timeOut = async (at: number) => {
+        const { revocations } = await store.transact({ kind: 'time-out', at, limit: 10 })
+        assert.deepEqual(revocations, [])
+        await store.transact({ kind: 'forget-old', log: 0, sessions: NOW, limit: 10 })
+        assert.deepEqual((await session())?.ended, { seq: 1, at: NOW, reason: 'admin_forced' })
+      }
+      await timeOut(due)
+      const dead = await store.read({ kind: 'cut-off-tokens', after: 0, at: due, limit: 10 })
+      assert.deepEqual(dead.indexes, [7], 'whoever begins anew would not find it')
+      await timeOut(due + 3_600_000)
+      await store.transact({ kind: 'forget-old', log: 0, sessions: NOW + 1, limit: 10 })
+      assert.equal(await session(), undefined)
+    })
+
     it('page-that-loses-records: both ways, by every filter, each record comes once', async () => {
       const audit = Array.from({ length: 25 }, (_, i) => ({
         ...{ event: 'revocation' as const, actor: i % 2 ? 'account:a' : 'rescind', at: NOW + i, seq: i },
