@@ -176,6 +176,22 @@ describe('two authorities on one database', () => {
     }
   })
 
+  it('know nothing by a name that no name can be, and are not unavailable', async () => {
+    const tokens = await signIn(authority.issuer, { resource: `${authority.issuer}/mcp` })
+    const response = await fetch(`${one}/mcp`, {
+      method: 'POST',
+      headers: {
+        ...{ authorization: `Bearer ${tokens.access_token}`, 'content-type': 'application/json' },
+        accept: 'application/json, text/event-stream',
+      },
+      body: JSON.stringify({
+        ...{ jsonrpc: '2.0', id: 1, method: 'tools/call' },
+        params: { name: 'revoke_oauth_session', arguments: { sid: 'a\0b' } },
+      }),
+    })
+    assert.match(await response.text(), /NOT_FOUND/)
+  })
+
   it('have one budget for strangers', async () => {
     let wrong = 0
     for (let n = 0; n < 200; n++) {

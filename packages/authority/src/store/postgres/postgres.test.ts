@@ -106,6 +106,31 @@ describe('one database', () => {
     await Promise.all([store.close(), other.close()])
   })
 
+  it('lets one transaction that can’t be carried out take few others with it', async () => {
+    const url = await server.newDatabase()
+    const store = await open(url)
+    const sids = Array.from({ length: 64 }, (_, n) => `s${n}`)
+    await Promise.all(sids.map((sid) => store.transact(opening(sid))))
+    const all = sids.map((sid) => store.transact(ending(sid)))
+    // No text of PostgreSQL has this character.
+    const record = { op: 'put' as const, model: 'M\0', id: 'x', payload: new Uint8Array() }
+    const bad = assert.rejects(
+      store.transact({ kind: 'write', records: [record], audit: [], at: NOW }),
+      StoreUnavailable,
+    )
+    const unknown = store.transact(ending('a\0b'))
+    const ended = await Promise.all(all)
+    assert.deepEqual(new Set(ended.map(({ kind }) => kind)), new Set(['revoked']))
+    assert.deepEqual(await unknown, { kind: 'unknown', which: 'session' })
+    await bad
+    const client = new Client({ connectionString: url })
+    await client.connect()
+    const { rows } = await client.query('SELECT count(DISTINCT xmin::text) AS n FROM sessions')
+    assert.ok(Number(rows[0].n) <= 8, `${rows[0].n} commits`)
+    await client.end()
+    await store.close()
+  })
+
   it('has one process that leads, and another once that has gone', async () => {
     const [one, other] = await two()
     assert.deepEqual([one, other].map((store) => store.leads()).filter(Boolean).length <= 1, true)

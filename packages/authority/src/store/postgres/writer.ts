@@ -39,7 +39,7 @@ export function createWriter(options: WriterOptions) {
   let busy: Promise<void> | undefined
   let closed = false
 
-  /** One of them may be the cause: then each gets a transaction of its own, so that only that one fails. */
+  /** One of them may be the cause: then each half is tried alone, so that only that one fails and few commits are for few. */
   async function commit(waiters: Waiter[]): Promise<void> {
     let on: Client | undefined
     try {
@@ -52,8 +52,11 @@ export function createWriter(options: WriterOptions) {
       const lost = unknown || !on || link.hasLost(on) || isLost(error)
       if (lost && on) link.drop(on)
       if (unknown && (await isThere(error))) answer(waiters, error.group)
-      else if (!lost && waiters.length > 1) for (const one of waiters) await commit([one])
-      else for (const one of waiters) one.reject(new StoreUnavailable((error as Error).message))
+      else if (!lost && waiters.length > 1) {
+        const half = Math.ceil(waiters.length / 2)
+        await commit(waiters.slice(0, half))
+        await commit(waiters.slice(half))
+      } else for (const one of waiters) one.reject(new StoreUnavailable((error as Error).message))
     }
   }
   /** “Unavailable” means that nothing was done: whoever says so has looked, as long as there is somewhere to look. */
