@@ -28,3 +28,18 @@ export function createCutOffIndex(cutOffs: readonly CutOff[] = []): CutOffIndex 
   for (const one of cutOffs) add(one)
   return { of, add, all, for: (clientId) => (clientId === undefined ? all() : of(clientId)) }
 }
+
+/** Those of another index, and over them what is added here; the other one stays as it is. */
+export function addingTo(base: CutOffIndex): CutOffIndex {
+  const own = createCutOffIndex()
+  const both = (ask: (index: CutOffIndex) => CutOff[]) => {
+    const added = ask(own)
+    return added.length === 0 ? ask(base) : [...ask(base), ...added]
+  }
+  return {
+    of: (clientId) => both((index) => index.of(clientId)),
+    for: (clientId) => both((index) => index.for(clientId)),
+    all: () => both((index) => index.all()),
+    add: own.add,
+  }
+}

@@ -1,11 +1,12 @@
 import type { Client, QueryResult } from 'pg'
 import type { Anchor } from '../../domain/audit.ts'
-import type { CutOff } from '../../domain/cut-off.ts'
 import type { Policy } from '../../domain/policy.ts'
 import { type LoggedRevocation, sessionsOf } from '../../domain/revocation.ts'
 import { apply } from '../apply.ts'
-import { createCutOffIndex } from '../cut-off-index.ts'
+import { addingTo, type CutOffIndex } from '../cut-off-index.ts'
 import type { Transaction } from '../store.ts'
+import { prepared } from './connection.ts'
+import type { createCutOffReading } from './cut-offs.ts'
 import { CHANNEL, flush } from './flush.ts'
 import { load, Missing } from './load.ts'
 import { createOverlay, type Overlay } from './overlay.ts'
@@ -14,7 +15,11 @@ import type { Heads } from './writes.ts'
 export type Group = { values: unknown[]; logged: LoggedRevocation[] }
 
 /** The cut-offs as they were at a place in the log. */
-export type KnownCutOffs = { place?: string; all: CutOff[] }
+export type KnownCutOffs = {
+  place?: string
+  all: CutOffIndex
+  read: ReturnType<typeof createCutOffReading>
+}
 
 type GroupOptions = { cutOffs: KnownCutOffs; forgetBefore: number | undefined; partition?: number }
 
@@ -124,11 +129,13 @@ async function lockHeads(client: Client): Promise<Heads> {
 }
 
 /** All cut-offs; they are read again when somebody else has written to the log, without which there is no new one. */
-async function known(client: Client, { seq, tag }: Heads, cutOffs: KnownCutOffs): Promise<CutOff[]> {
+async function known(client: Client, { seq, tag }: Heads, cutOffs: KnownCutOffs): Promise<CutOffIndex> {
   const place = `${seq} ${tag}`
   if (cutOffs.place !== place) {
-    const { rows } = await client.query({ name: 'cut-offs', text: 'SELECT body FROM cut_offs ORDER BY seq' })
-    Object.assign(cutOffs, { place, all: rows.map(({ body }) => JSON.parse(body)) })
+    cutOffs.all = await cutOffs.read(
+      async (sql, values = []) => (await client.query(prepared(sql, values))).rows,
+    )
+    cutOffs.place = place
   }
   return cutOffs.all
 }
@@ -139,12 +146,12 @@ async function decide(
   transactions: readonly Transaction[],
   policy: Policy,
   heads: Heads,
-  cutOffs: CutOff[],
+  cutOffs: CutOffIndex,
 ): Promise<{ tables: Overlay; values: unknown[] }> {
   const base = new Map<string, unknown>()
   await load(client, base, transactions.flatMap(surelyWanted))
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const tables = createOverlay(base, heads, createCutOffIndex(cutOffs), policy)
+    const tables = createOverlay(base, heads, addingTo(cutOffs), policy)
     const missing = new Set<string>()
     const values: unknown[] = []
     for (const transaction of transactions) {

@@ -1,6 +1,5 @@
 import type { Policy } from '../../domain/policy.ts'
 import type { LoggedRevocation } from '../../domain/revocation.ts'
-import { createCutOffIndex } from '../cut-off-index.ts'
 import {
   type AnswerOf,
   type OutcomeOf,
@@ -10,6 +9,7 @@ import {
   type Transaction,
 } from '../store.ts'
 import { createReaders } from './connection.ts'
+import { createCutOffReading } from './cut-offs.ts'
 import { createAnnouncer } from './follow.ts'
 import { createQueries } from './queries.ts'
 import { createWriter, MAX_WAITING } from './writer.ts'
@@ -45,10 +45,8 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
     await close()
     throw new StoreUnavailable((error as Error).message)
   }
-  const cutOffs = async () => {
-    const { rows } = await pool.query('SELECT body FROM cut_offs ORDER BY seq')
-    return createCutOffIndex(rows.map(({ body }) => JSON.parse(body)))
-  }
+  const readCutOffs = createCutOffReading()
+  const cutOffs = () => readCutOffs(async (sql, values) => (await pool.query(sql, values)).rows)
   const ask = createQueries(pool, policy, cutOffs)
   const unavailable = (error: Error) => {
     throw new StoreUnavailable(error.message)

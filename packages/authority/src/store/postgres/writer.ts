@@ -1,9 +1,11 @@
 import type { Client } from 'pg'
 import type { Policy } from '../../domain/policy.ts'
 import type { LoggedRevocation } from '../../domain/revocation.ts'
+import { createCutOffIndex } from '../cut-off-index.ts'
 import { lifetimesMark } from '../lifetimes.ts'
 import { StoreUnavailable, type Transaction } from '../store.ts'
 import { connect, hangUp, refuseUnlessDurable } from './connection.ts'
+import { createCutOffReading } from './cut-offs.ts'
 import { CommitUnknown, commitGroup, type Group, type KnownCutOffs, wasCommitted } from './group.ts'
 import { migrate } from './schema.ts'
 
@@ -34,7 +36,7 @@ export function createWriter(options: WriterOptions) {
   const { policy, partition } = options
   const link = createLink(options)
   const forgetBefore = createForgetting()
-  const cutOffs: KnownCutOffs = { all: [] }
+  const cutOffs: KnownCutOffs = { all: createCutOffIndex(), read: createCutOffReading() }
   const waiting: Waiter[] = []
   let busy: Promise<void> | undefined
   let closed = false
