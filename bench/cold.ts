@@ -24,7 +24,7 @@ export async function coldStart(
   },
 ): Promise<Row[]> {
   const { sizes, quick, say } = options
-  const runs = quick ? 3 : RUNS
+  const runs = quick ? 1 : RUNS
   const token = ground.live[sizes.large - 1]?.accessToken ?? ''
   // Not those that were revoked for the count of the dead.
   const spare = ground.live.slice(sizes.late, sizes.late + runs)

@@ -14,7 +14,7 @@ const files = process.argv.length > 2 ? process.argv.slice(2) : globSync(PATTERN
 let passed = 0
 let failed = 0
 // A file whose tests are over is over: a server that a failed test left open must not keep the whole run waiting.
-const stream = run({ files, concurrency: 2, timeout: 3 * 60 * 1000, forceExit: true })
+const stream = run({ files, concurrency: 2, timeout: 6 * 60 * 1000, forceExit: true })
 setTimeout(
   () => {
     process.stdout.write('The tests were given up after 30 minutes: one of them does not end\n')
