@@ -72,6 +72,26 @@ describe('the rescind command', () => {
     assert.match(rescind(['--help']).stdout, /Usage: rescind/)
   })
 
+  it('shows how the command is used that was given, and all commands only where there is no such one', () => {
+    const unsaid = rescind(['revoke', 'session', 'x', ...at]).stderr
+    assert.match(unsaid, /^Say why .*\n\nUsage: rescind COMMAND/)
+    assert.match(unsaid, /\n {2}revoke session SID[\s\S]*--reason TEXT/)
+    assert.doesNotMatch(unsaid, /accounts add/)
+    for (const asked of [
+      ['keys', '--help'],
+      ['help', 'keys'],
+    ])
+      assert.deepEqual(
+        rescind(asked).stdout.match(/^ {2}\S+ \S+/gm),
+        ['  keys list', '  keys rotate', '  keys drop'],
+        asked.join(' '),
+      )
+    assert.match(rescind(['audit', ...at]).stderr, /^There is no command "audit"\.[\s\S]*audit show/)
+    for (const args of [['revokee'], ['help']])
+      assert.match(Object.values(rescind(args)).join(''), /accounts add[\s\S]*guards/, args.join(' '))
+    assert.match(rescind(['serve', '--prot', '1']).stderr, /^Unknown option '--prot'\.\n\nUsage/)
+  })
+
   it('takes an id that begins with a dash for what it is', () => {
     for (const kid of ['-abcdefghijklmno', '--bcdefghijklmno']) {
       const dropped = rescind(['keys', 'drop', kid, ...at])

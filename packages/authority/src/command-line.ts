@@ -18,48 +18,8 @@ import { serve } from './serve-command.ts'
 import { showSessions } from './sessions-command.ts'
 import { startFailure } from './start-failure.ts'
 import { type Store, StoreUnavailable } from './store/store.ts'
+import { usage } from './usage.ts'
 import { UsageError } from './usage-error.ts'
-
-const USAGE = `Usage: rescind COMMAND [options]
-
-  serve                            run the authority
-  accounts add EMAIL [--name N]    add an account (asks for a password, or reads it from a pipe)
-  accounts list                    list the accounts
-  accounts set-password EMAIL      set an account's password
-  accounts compromise EMAIL|SUB --reason TEXT
-                                   end all its sessions; a new password has to be set through a mailed link
-  accounts review                  list the accounts that somebody should have a look at
-  accounts reviewed EMAIL|SUB      take one off that list
-  accounts deactivate|reactivate EMAIL|SUB --reason TEXT
-                                   end all its sessions and let nobody sign in, or let them again
-  keys list                        list the signing keys
-  keys rotate                      sign with a new key from now on; a running authority picks it up
-  keys drop KID                    forget a key that somebody else may have: what it signed dies at once
-  accounts report EMAIL|SUB [--json]
-                                   what happened to an account lately, in one report
-  audit show [--limit N] [FILTERS] print the newest audit records (100), one JSON object a line
-  audit export [FILTERS]           print all of them; FILTERS: --event --sub --sid --client --actor --reason
-                                   --address --seq --since --until
-  audit verify [--file F] [--anchor N:HASH]
-                                   check that the audit chain, or an export of it, is whole
-  deliveries [--state S] [--json]  list mails, webhooks and logout notices that are waiting, delivered or dead
-  deliveries replay ID|--all-dead  try again what was given up; a running authority picks it up
-  revoke session SID | device ID | account EMAIL|SUB | client ID | issued-before TIME [--client ID]
-         --reason TEXT [--why R] [--dry-run] [--yes] [--json]
-                                   end it, everywhere; it counts first and asks. TIME: 2026-07-31T12:00:00Z, ms, or now
-  sessions [--sub S] [--client C] [--limit N] [--json]
-                                   list sessions, the newest first
-  guards [--json]                  list the guards of a running authority, and how far behind they are
-  migrate                          bring the store to the newest schema: at once, however long that takes
-  export [--file F] [--while-running]
-                                   write the whole store, to move it; guard it as the database. Stop the authority first
-  import FILE                      fill an empty store with it; the master key has to be there
-  doctor [--json]                  check the whole set-up, and say what to mend; exit code 1 if something fails
-  mcp [--url URL]                  serve the MCP tools over stdio, for the authority at URL
-                                   (RESCIND_URL; RESCIND_ACCESS_TOKEN is what whoami is asked with)
-
-Options for all but mcp: --config FILE --data DIR --store URL; for serve also --port N --host H --issuer URL.
-Exit codes: 0 done, 1 it failed, 2 the command or the configuration is wrong.`
 
 const OPTIONS = {
   config: { type: 'string' },
@@ -101,7 +61,7 @@ async function run(args: string[]): Promise<void> {
   const { values, positionals } = parse(args)
   const [command = '', action = '', operand] = positionals
   if (values.version) return print('0.1.0')
-  if (values.help || command === 'help') return print(USAGE)
+  if (values.help || command === 'help') return print(usage(command === 'help' ? action : command))
   if (command === 'accounts' && isAccountCommand(action)) return account(values, action, operand)
   if (command === 'audit' && isAuditCommand(action)) return audit(values, action)
   if (command === 'keys' && isKeyCommand(action)) return keys(values, action, operand)
@@ -193,7 +153,8 @@ function parse(args: string[]): { values: Options; positionals: string[] } {
   try {
     return parseArgs({ args: withIds(args), options: OPTIONS, allowPositionals: true })
   } catch (error) {
-    throw new UsageError((error as Error).message)
+    // Node goes on about arguments that begin with a dash.
+    throw new UsageError(`${(error as Error).message.split(/\.\s/, 1)[0]?.replace(/\.$/, '')}.`)
   }
 }
 
@@ -274,7 +235,7 @@ try {
   const wrong = error instanceof UsageError || error instanceof ConfigError
   const failure = startFailure(error)
   process.stderr.write(`${failure ?? (error as Error).message}\n`)
-  if (error instanceof UsageError) process.stderr.write(`\n${USAGE}\n`)
+  if (error instanceof UsageError) process.stderr.write(`\n${usage(process.argv[2])}\n`)
   else if (!wrong && !failure && !(error instanceof RescindError) && !(error instanceof StoreUnavailable)) {
     process.stderr.write(`${(error as Error).stack}\n`)
   }
