@@ -85,7 +85,7 @@ describe('rescind doctor', () => {
     assert.equal(code, 0)
     const lines = await examine(all, [])
     assert.match(lines.printed, /^ok {4}configuration: /)
-    assert.match(lines.printed, /^ok {4}guards: 1 guards are connected, for 1 APIs\.$/m)
+    assert.match(lines.printed, /^ok {4}guards: Connected: 1\. APIs in the configuration: 1\.$/m)
     assert.equal(lines.printed.trim().split('\n').length, findings.length)
     feed.socket.terminate()
     listening.close()

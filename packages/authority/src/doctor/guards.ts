@@ -21,7 +21,7 @@ export async function checkGuards(here: Here): Promise<Finding[]> {
   const missing = expected.filter(({ client_id }) => !guards.some(({ clientId }) => clientId === client_id))
   const slow = guards.filter(({ behind, silentFor }) => behind > BEHIND || silentFor > SILENT)
   return [
-    ok('guards', `${guards.length} guards are connected, for ${expected.length} APIs.`),
+    ok('guards', `Connected: ${guards.length}. APIs in the configuration: ${expected.length}.`),
     ...missing.map(({ resource }) =>
       warn('guards', `No guard of ${resource} is connected. Is that API running?`),
     ),
