@@ -83,12 +83,17 @@ async function oneAtATime(under: Under, live: Opened[]): Promise<Row[]> {
 
 type Part = 'revoke' | 'introspect' | 'refresh' | 'mcp'
 
+const ON_POSTGRES = 'on PostgreSQL'
+
 async function onPostgres(options: BenchOptions): Promise<Row[]> {
   const postgres: Postgres = await startPostgres()
   try {
     const targets = { rate: '≥ 10,000/s' }
+    // Like beside like: the other row of that peer has ours on SQLite.
+    const all = options.peers ? peerRuns('revoke', options) : []
+    const peers = all.filter(({ peer }) => peer.name.endsWith(ON_POSTGRES))
     const work = (under: Under, live: Opened[]) =>
-      beside(under, { runs: revocations(under, live), name: 'revoke on PostgreSQL', targets })
+      beside(under, { runs: revocations(under, live), name: `revoke ${ON_POSTGRES}`, targets, peers })
     return (await measure(options, options.quick ? 400 : 60_000, work, await postgres.newDatabase())).rows
   } finally {
     await postgres.stop()
@@ -107,7 +112,7 @@ function besidePeer({ what, value, unit, spread }: Row, { peer, operation }: Pee
   const rate = summary(theirs.map((one) => one.rate))
   const { name, configuration, durable } = peer
   const { durable: least, inMemory } = RATIOS[operation as keyof typeof RATIOS]
-  const target = durable ? least : inMemory
+  const target = what.includes(ON_POSTGRES) ? undefined : durable ? least : inMemory
   const other: Peer = { name: `${name}${durable ? '' : ', not durable'}`, configuration, ...rate }
   return { what, value, unit, spread, peer: other, ratio: value / rate.value, ...(target ? { target } : {}) }
 }

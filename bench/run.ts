@@ -46,7 +46,10 @@ const USAGE = `Usage: npm run bench -- [NAME…] [--no-peers] [--quick] [--resul
 ${[...BENCHMARKS].map(([name, { about }]) => `  ${name.padEnd(14)}${about}`).join('\n')}
 
 Without a name all of them run. --no-peers leaves out what would have to be installed; --quick tries everything in
-tiny sizes, and its numbers mean nothing. bench/README.md says what is measured and how.`
+tiny sizes, which takes some minutes for all, and its numbers mean nothing; --results names a folder in place of
+bench/results. bench/README.md says what is measured and how.`
+
+const QUICK = '--quick: everything was tried in tiny sizes; these numbers mean nothing'
 
 const OPTIONS = {
   quick: { type: 'boolean' },
@@ -61,11 +64,12 @@ async function runOne(name: string, options: BenchOptions, folder: string) {
   const machine = describeMachine()
   const measured = await benchmark.run(options)
   options.progress.clear()
-  const file = saveResults(folder, { name, machine, ...measured })
+  const notes = options.quick ? [QUICK, ...measured.notes] : measured.notes
+  const file = saveResults(folder, { name, machine, rows: measured.rows, notes })
   const { cpu, cores, memory, os, node, date } = machine
   const about = `${name}: ${cpu}, ${cores} cores, ${memory}, ${os}, Node ${node}, ${date}`
   process.stdout.write(`${about}\n\n${table(measured.rows)}\n\n`)
-  for (const note of measured.notes) process.stdout.write(`- ${note}\n`)
+  for (const note of notes) process.stdout.write(`- ${note}\n`)
   process.stdout.write(`- written to ${file}\n\n`)
 }
 

@@ -57,6 +57,7 @@ describe('the benchmarks', () => {
   it('all run, and say nothing of their progress to a pipe', () => {
     assert.deepEqual([ran.code, ran.stderr], [0, ''])
     assert.match(ran.stdout, /all of them:/)
+    assert.match(ran.stdout, /^- --quick: .* mean nothing$/m)
   })
 
   it('check: the dead are refused, the living accepted, all of them', () => {
