@@ -12,7 +12,7 @@ describe('npm run demo', () => {
       /\d ms {2}signed in: authorization code \+ PKCE/,
       /\d ms {2}GET \/notes → 200/,
       /\d ms {2}MCP revoke_oauth_tokens → \{"success":true/,
-      /\d ms {2}GET \/notes → 401/,
+      /\+[\d.]+ ms {2}GET \/notes → 401/,
       /\d ms {2}the stream said session-ended \{"reason":"user_logout"\} and closed/,
       /"event":"revocation".*"reason":"user_logout"/,
       /Dead everywhere/,

@@ -12,8 +12,10 @@ import { DEMO_CLIENT, DEMO_PERSON, type Stack, startStack } from './stack.ts'
 
 const started = performance.now()
 
-function tell(what: string, since = started) {
-  process.stdout.write(`${(performance.now() - since).toFixed(1).padStart(9)} ms  ${what}\n`)
+/** The time is since the start; with `since`, as what came after that: “+25.6 ms”. */
+function tell(what: string, since?: number) {
+  const ms = (performance.now() - (since ?? started)).toFixed(1)
+  process.stdout.write(`${(since === undefined ? ms : `+${ms}`).padStart(9)} ms  ${what}\n`)
 }
 
 function expect(holds: boolean, otherwise: string): asserts holds {
@@ -111,7 +113,7 @@ async function tellStory(stack: Stack, data: string) {
   })
   expect(!result.isError, `revoke_oauth_tokens failed: ${JSON.stringify(result.content)}`)
   tell(`MCP revoke_oauth_tokens → ${JSON.stringify(result.structuredContent)}`)
-  tell('from the call to the durable answer', revokedAt)
+  tell('after the call: the durable answer', revokedAt)
 
   let answer = await call(tokens.access_token)
   while (answer.status === 200 && performance.now() - revokedAt < 5_000)
