@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -113,6 +113,15 @@ describe('rescind doctor', () => {
     assert.equal(existsSync(data), false)
   })
 
+  it('misses no master key of tables that nobody has used, and makes none', async () => {
+    const data = join(folder, 'migrated')
+    assert.equal(spawnSync(process.execPath, [CLI, 'migrate', '--data', data]).status, 0)
+    const { code, of } = await examine({ port: await freePort(), data })
+    assert.deepEqual([code, of('master key')[0]?.level, of('schema')[0]?.level], [0, 'ok', 'ok'])
+    assert.match(of('master key')[0]?.says ?? '', /The first start makes/)
+    assert.equal(existsSync(join(data, 'master.key')), false)
+  })
+
   it('finds another authority, or something else, under the issuer’s name', async () => {
     const port = await freePort()
     const other = await examine({ ...settings, port, issuer: `http://127.0.0.1:${authority.config.port}` })
@@ -177,6 +186,10 @@ describe('rescind doctor on PostgreSQL', () => {
     assert.match(empty.of('standby')[0]?.says ?? '', /no synchronous standby/)
     assert.equal(empty.of('clock')[0]?.level, 'ok')
     assert.equal(existsSync(data), false)
+    assert.equal(spawnSync(process.execPath, [CLI, 'migrate', '--store', store, '--data', data]).status, 0)
+    const migrated = await examine({ port, data, store })
+    assert.equal(migrated.of('master key')[0]?.level, 'warn')
+    assert.equal(existsSync(join(data, 'master.key')), false)
 
     const authority = await startTestAuthority({ store, data })
     const { issuer, resources, clients } = authority.config

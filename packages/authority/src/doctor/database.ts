@@ -20,6 +20,9 @@ const FACTS = `SELECT current_setting('server_version_num') AS version, current_
   (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::text AS used,
   (extract(epoch FROM clock_timestamp()) * 1000)::text AS now, pg_is_in_recovery() AS in_recovery`
 
+/** Has a row when somebody has used the tables. What `rescind migrate` alone has made needs no master key yet. */
+export const USED = 'SELECT 1 FROM keys UNION ALL SELECT 1 FROM audit LIMIT 1'
+
 export type Looked = {
   findings: Finding[]
   /** Whether it can be read as it is: its tables are those of this version. */
@@ -106,7 +109,9 @@ async function schemaOf(client: Client): Promise<{ level: Finding; empty: boolea
   if (!there[0].made)
     return { level: ok('schema', 'The database is empty; the first start makes its tables.'), empty: true }
   const { rows } = await client.query('SELECT version FROM schema_version')
-  return { level: schemaFinding(rows[0]?.version ?? 0, SCHEMA), empty: false }
+  const level = schemaFinding(rows[0]?.version ?? 0, SCHEMA)
+  const empty = level.level === 'ok' && (await client.query(USED)).rowCount === 0
+  return { level, empty }
 }
 
 /** @param found the version of the data, @param ours that of this program */

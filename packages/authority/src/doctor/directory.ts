@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { SCHEMA } from '../store/sqlite/schema.ts'
-import { type Looked, schemaFinding } from './database.ts'
+import { type Looked, schemaFinding, USED } from './database.ts'
 import { type Finding, fail, ok, reason, warn } from './finding.ts'
 
 const MB = 1024 * 1024
@@ -27,9 +27,11 @@ export function checkDirectory(data: string): Looked {
   try {
     const db = new DatabaseSync(path, { readOnly: true, timeout: 2_000 })
     const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
-    db.close()
     const schema = schemaFinding(version, SCHEMA)
-    return { findings: [...findings, schema], current: schema.level === 'ok', empty: false }
+    const current = schema.level === 'ok'
+    const empty = current && db.prepare(USED).get() === undefined
+    db.close()
+    return { findings: [...findings, schema], current: current && !empty, empty }
   } catch (error) {
     const says = `${resolve(path)} can’t be read: ${reason(error)}. Restore it from your backup.`
     return { findings: [...findings, fail('data', says)], current: false, empty: false }
