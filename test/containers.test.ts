@@ -104,5 +104,6 @@ describe('examples/kubernetes.yaml', () => {
       one.valueFrom ? [one.valueFrom.secretKeyRef.key] : [],
     )
     assert.deepEqual(names, ['store', 'masterKey'])
+    assert.equal(spec.enableServiceLinks, false, 'RESCIND_PORT=tcp://… is no setting')
   })
 })
