@@ -43,7 +43,7 @@ export async function startFlow(
   if (!config.resources.some((one) => one.resource === resource)) {
     throw new RescindError(
       'VALIDATION_ERROR',
-      '`resource` must be one that this authority issues tokens for.',
+      '`resource` must be one that this authority issues tokens for: those are under `resources` in its configuration.',
     )
   }
   const state = randomBytes(32).toString('base64url')
