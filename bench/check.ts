@@ -6,7 +6,7 @@ import { type Ground, GUARD, RESOURCE, startGround } from './ground.ts'
 import { summary } from './measure.ts'
 import { memory } from './memory.ts'
 import { installPeers } from './peers.ts'
-import type { Peer, Row } from './results.ts'
+import { counted, type Peer, type Row } from './results.ts'
 import { revokeOver } from './revoke.ts'
 import type { BenchOptions, Measured } from './run.ts'
 import { canPin, startWorker, type Worker } from './worker.ts'
@@ -169,15 +169,7 @@ async function correctness(entries: Entry[], ground: Ground, dead: string, sizes
     const since = await worker.ask<Counted>({ do: 'count', from: 0, to: late })
     const living = await worker.ask<Counted>({ do: 'count', from: late, to: count })
     const at = `guard of ${count.toLocaleString('en-US')}`
-    const row = (what: string, value: number, of: number): Row => ({
-      ...{
-        what: `${at}: ${what}`,
-        value,
-        unit: 'tokens',
-        spread: 'a count',
-        target: `= ${of.toLocaleString('en-US')}`,
-      },
-    })
+    const row = (what: string, value: number, of: number) => counted(`${at}: ${what}`, value, of, 'tokens')
     rows.push(row('revoked before it started, refused', before.refused, revoked))
     rows.push(row('revoked after it had let them through, refused', since.refused, late))
     rows.push(row('live, accepted', living.accepted, count - late))

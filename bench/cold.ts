@@ -1,7 +1,7 @@
 import type { Opened } from './fill.ts'
 import { type Ground, GUARD, RESOURCE } from './ground.ts'
 import { summary } from './measure.ts'
-import type { Row } from './results.ts'
+import { counted, type Row } from './results.ts'
 import { revokeOver } from './revoke.ts'
 import { startWorker } from './worker.ts'
 
@@ -53,14 +53,12 @@ export async function coldStart(
       'cold start to the first check, lists as kept',
       kept.map((one) => one.checked),
     ),
-    {
-      ...{
-        what: 'cold start: revoked tokens refused',
-        value: sum(all.map((one) => one.refused)),
-        unit: 'tokens',
-      },
-      ...{ spread: 'a count', target: `= ${sum(all.map((one) => one.asked)).toLocaleString('en-US')}` },
-    },
+    counted(
+      'cold start: revoked tokens refused',
+      sum(all.map((one) => one.refused)),
+      sum(all.map((one) => one.asked)),
+      'tokens',
+    ),
   ]
 }
 

@@ -16,9 +16,9 @@ import {
 } from './load.ts'
 import { summary } from './measure.ts'
 import { notesOf, type PeerRuns, peerRuns } from './peer-servers.ts'
-import type { Peer, Row } from './results.ts'
+import { counted, type Peer, type Row } from './results.ts'
 import type { BenchOptions, Measured } from './run.ts'
-import { type Call, endingRuns, introspectionRuns, refreshRuns, V1_REVOKE } from './runs.ts'
+import { type Asked, type Call, endingRuns, introspectionRuns, refreshRuns, V1_REVOKE } from './runs.ts'
 import { inTurns, type Runs } from './turns.ts'
 import { canPin } from './worker.ts'
 
@@ -40,25 +40,38 @@ async function sustained(under: Under, live: Opened[]): Promise<Row[]> {
 }
 
 /** What to measure at once: the same by node:http alone and by peers, in turns. */
-type Beside = { runs: Runs; name: string; targets: { rate: string; p99?: string }; peers?: PeerRuns[] }
+type Beside = {
+  runs: Runs
+  name: string
+  targets: { rate: string; p99?: string }
+  peers?: PeerRuns[]
+  /** What is seen once the runs are over. */
+  asked?: Asked[]
+}
 
-async function beside(under: Under, { runs, name, targets, peers = [] }: Beside): Promise<Row[]> {
+async function beside(under: Under, { runs, name, targets, peers = [], asked = [] }: Beside): Promise<Row[]> {
   const [ours = [], bare = [], ...theirs] = await inTurns([
     runs,
     bareRuns(under),
     ...peers.map((one) => one.runs),
   ])
   const rows = rowsOf(name, ours, targets, bareOf(bare))
-  return [...rows, ...peers.map((peer, n) => besidePeer(rows[0] as Row, peer, theirs[n] as Run[]))]
+  const counts = asked.flatMap(({ dead, refused, live, accepted }) => [
+    counted(`${name}: revoked, and refused afterwards`, refused, dead),
+    counted(`${name}: not revoked, and accepted afterwards`, accepted, live),
+  ])
+  const peerRows = peers.map((peer, n) => besidePeer(rows[0] as Row, peer, theirs[n] as Run[]))
+  return [...rows, ...counts, ...peerRows]
 }
 
 /** Each with a token that the server has just issued, when indexes have followed. */
-function revocations(under: Under, live: Opened[]): Runs {
-  return endingRuns(under, live, V1_REVOKE, async (some) => {
+function revocations(under: Under, live: Opened[], asked: Asked[]): Runs {
+  async function prepare(some: Opened[]) {
     const issued = await refreshed(under, some)
     await settled(under)
     return issued
-  })
+  }
+  return endingRuns(under, live, V1_REVOKE, { prepare, asked })
 }
 
 const MCP: Call = {
@@ -92,8 +105,11 @@ async function onPostgres(options: BenchOptions): Promise<Row[]> {
     // Like beside like: the other row of that peer has ours on SQLite.
     const all = options.peers ? peerRuns('revoke', options) : []
     const peers = all.filter(({ peer }) => peer.name.endsWith(ON_POSTGRES))
-    const work = (under: Under, live: Opened[]) =>
-      beside(under, { runs: revocations(under, live), name: `revoke ${ON_POSTGRES}`, targets, peers })
+    const asked: Asked[] = []
+    const work = (under: Under, live: Opened[]) => {
+      const runs = revocations(under, live, asked)
+      return beside(under, { runs, name: `revoke ${ON_POSTGRES}`, targets, peers, asked })
+    }
     return (await measure(options, options.quick ? 400 : 60_000, work, await postgres.newDatabase())).rows
   } finally {
     await postgres.stop()
@@ -120,14 +136,14 @@ function besidePeer({ what, value, unit, spread }: Row, { peer, operation }: Pee
 const ISSUED =
   'the revoked tokens were issued by the measured server, a moment before: it need not verify what it signed itself (one that another process, or it before a restart, has issued costs an EdDSA verification more)'
 const REFUSED =
-  'every answer was 200; afterwards a sample of what was revoked is refused, and of what was not is not, asked over HTTP'
+  'every answer was 200; afterwards each token that was revoked is refused, and what was not is not, asked over HTTP'
 
 /** What a reader has to know of the tokens, and what was seen to be right. */
 const NOTES: Record<Part, string[]> = {
   revoke: [ISSUED, REFUSED],
   introspect: [
     'each token was asked for once before, so its signature is verified already: the first time costs an EdDSA verification more',
-    'every answer was 200, and those that were looked at said that the token is active',
+    'every answer was 200, and said that the token is active',
   ],
   refresh: [
     'each refresh signs a JWT (EdDSA); the peers’ access tokens are opaque',
@@ -140,6 +156,7 @@ const NOTES: Record<Part, string[]> = {
 export function endpoint(part: Part): (options: BenchOptions) => Promise<Measured> {
   return async (options) => {
     const { quick } = options
+    const asked: Asked[] = []
     const peers = part === 'mcp' || !options.peers ? [] : peerRuns(part, options)
     const parts: Record<Part, () => Promise<{ rows: Row[]; disk: string }>> = {
       async revoke() {
@@ -148,7 +165,7 @@ export function endpoint(part: Part): (options: BenchOptions) => Promise<Measure
         const { rows, disk } = await measure(options, quick ? 600 : 166_000, async (under, live) => [
           ...(await oneAtATime(under, live)),
           ...(await sustained(under, live.splice(0, quick ? 120 : 60_000))),
-          ...(await beside(under, { runs: revocations(under, live), name, targets, peers })),
+          ...(await beside(under, { runs: revocations(under, live, asked), name, targets, peers, asked })),
         ])
         return { disk, rows: [...rows, ...(await onPostgres(options))] }
       },
@@ -167,8 +184,8 @@ export function endpoint(part: Part): (options: BenchOptions) => Promise<Measure
       mcp: () =>
         measure(options, quick ? 400 : 60_000, (under, live) => {
           const targets = { rate: '≥ 5,000/s' }
-          const runs = endingRuns(under, live, MCP, (some) => refreshed(under, some))
-          return beside(under, { runs, name: 'MCP revoke_oauth_tokens', targets })
+          const runs = endingRuns(under, live, MCP, { prepare: (some) => refreshed(under, some), asked })
+          return beside(under, { runs, name: 'MCP revoke_oauth_tokens', targets, asked })
         }),
     }
     const { rows, disk } = await parts[part]()

@@ -15,6 +15,8 @@ export type Load = {
   bearer?: boolean
   /** Stop after so long, in s; else when all were sent once. */
   seconds?: number
+  /** Answers that have this in their body are counted. */
+  counted?: string
   /** In a chain the body has this before and after what the answer’s `refresh_token` is. */
   chain?: { before: string; after: string }
 }
@@ -32,6 +34,8 @@ export type Loaded = {
   /** In a chain: the tokens as they are then, and the access tokens that came with them. */
   last: string[]
   access: string[]
+  /** How many answers had what was to be counted. */
+  having: number
   /** The first few bodies of answers. */
   samples: string[]
 }
@@ -40,7 +44,7 @@ const NEXT = /"refresh_token":"([^"]+)"/
 const ACCESS = /"access_token":"([^"]+)"/
 
 async function run(load: Load): Promise<Loaded> {
-  const { port, host, path, headers, connections, bodies, seconds, chain, bearer } = load
+  const { port, host, path, headers, connections, bodies, seconds, chain, bearer, counted } = load
   const open = await Promise.all(Array.from({ length: connections }, () => openConnection(port)))
   const make = (body: string) =>
     bearer
@@ -53,6 +57,7 @@ async function run(load: Load): Promise<Loaded> {
   const access: string[] = []
   const times: number[] = []
   let index = 0
+  let having = 0
   const cpu = process.cpuUsage()
   const began = ticks()
   const end = seconds === undefined ? Number.POSITIVE_INFINITY : began + seconds * 1e9
@@ -68,6 +73,7 @@ async function run(load: Load): Promise<Loaded> {
       times.push(ticks() - start)
       statuses[status] = (statuses[status] ?? 0) + 1
       if (samples.length < 3) samples.push(body)
+      if (counted !== undefined && body.includes(counted)) having++
       if (chain) {
         const [, next] = NEXT.exec(body) ?? []
         if (next === undefined) return
@@ -84,7 +90,7 @@ async function run(load: Load): Promise<Loaded> {
   const at = (share: number) =>
     (sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN) / 1e6
   return {
-    ...{ count: times.length, seconds: took, statuses, samples, last: chain ? tokens : [], access },
+    ...{ count: times.length, seconds: took, statuses, samples, having, last: chain ? tokens : [], access },
     ...{ p50: at(0.5), p99: at(0.99), cpu: (user + system) / 1e6 },
   }
 }

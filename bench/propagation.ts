@@ -3,7 +3,7 @@ import type { Opened } from './fill.ts'
 import { type Ground, GUARD, RESOURCE, startGround } from './ground.ts'
 import type { Watched } from './guards-process.ts'
 import { acrossRuns, ticks } from './measure.ts'
-import type { Row } from './results.ts'
+import { counted, type Row } from './results.ts'
 import { createRevoker, type Revoker } from './revoke.ts'
 import type { BenchOptions, Measured } from './run.ts'
 import { startWorker, type Worker } from './worker.ts'
@@ -174,15 +174,7 @@ function rowsOf({ guards, half, most }: Case, gait: Gait, runs: Revocation[][], 
   })
   const all = runs.flat()
   const sum = (pick: (one: Revocation) => number) => all.reduce((total, one) => total + pick(one), 0)
-  const count = (what: string, value: number, target: number): Row => ({
-    ...{
-      what: `${at}: ${what}`,
-      value,
-      unit: '',
-      spread: 'a count',
-      target: `= ${target.toLocaleString('en-US')}`,
-    },
-  })
+  const count = (what: string, value: number, of: number) => counted(`${at}: ${what}`, value, of)
   return [
     besideBare(
       row('until all guards refuse', (one) => one.all, 0.5, half),

@@ -17,6 +17,11 @@ export type Row = {
   target?: string
 }
 
+/** A row that is no measurement: how many were right, of how many. */
+export function counted(what: string, value: number, of: number, unit = ''): Row {
+  return { what, value, unit, spread: 'a count', target: `= ${of.toLocaleString('en-US')}` }
+}
+
 export type Machine = { cpu: string; cores: number; memory: string; os: string; node: string; date: string }
 export type Results = { name: string; machine: Machine; notes: string[]; rows: Row[] }
 

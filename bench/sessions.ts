@@ -7,7 +7,7 @@ import { type Opened, openSession, type Parts } from './fill.ts'
 import { type Ground, GUARD, RESOURCE, startGround } from './ground.ts'
 import type { Watched } from './guards-process.ts'
 import { acrossRuns, percentile, ticks } from './measure.ts'
-import type { Row } from './results.ts'
+import { counted, type Row } from './results.ts'
 import type { BenchOptions, Measured } from './run.ts'
 import { startWorker } from './worker.ts'
 
@@ -270,8 +270,4 @@ function residentBytes(pid: number): number {
   } catch {
     return Number.NaN
   }
-}
-
-function counted(what: string, value: number, target: number): Row {
-  return { what, value, unit: '', spread: 'a count', target: `= ${target.toLocaleString('en-US')}` }
 }

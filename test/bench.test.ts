@@ -105,6 +105,7 @@ describe('the benchmarks', () => {
       const found = measured(name)
       assert.equal(found.name, name)
       assert.ok(found.rows.length >= 5 && found.rows.every(({ value }) => Number.isFinite(value)))
+      assertWhole(found, { revoke: 4, mcp: 2 }[name] ?? 0)
     }
   })
 

@@ -1,5 +1,5 @@
 import { percentile, spread, summary } from '../measure.ts'
-import type { Row } from '../results.ts'
+import { counted, type Row } from '../results.ts'
 import type { BenchOptions, Measured } from '../run.ts'
 import { startWorker } from '../worker.ts'
 import { LATE, sweep } from './connections.ts'
@@ -125,33 +125,21 @@ function costs({ name }: Scenario, { guards, authorities, perSecond }: Sizes, al
 
 function counts({ name }: Scenario, { guards, authorities }: Sizes, all: One[]): Row[] {
   const sum = (of: (one: One) => number) => all.reduce((total, one) => total + of(one), 0)
-  const counted = (what: string, value: number, target: number): Row => ({
-    ...{ what: `${name}: ${what}`, value, unit: '', spread: 'a count' },
-    target: `= ${target.toLocaleString('en-US')}`,
-  })
-  const views = sum(({ looked }) => looked.views)
-  const due = sum(({ looked }) => looked.due)
+  const row = (what: string, of: (one: One) => number, target: number) =>
+    counted(`${name}: ${what}`, sum(of), target)
   return [
-    counted(
+    row(
       'views looked at that have every revocation, once',
-      sum(({ looked }) => looked.whole),
-      views,
+      ({ looked }) => looked.whole,
+      sum(({ looked }) => looked.views),
     ),
-    counted(
+    row(
       'revocations applied in them',
-      sum(({ looked }) => looked.applied),
-      due,
+      ({ looked }) => looked.applied,
+      sum(({ looked }) => looked.due),
     ),
-    counted(
-      'revocations that came twice',
-      sum(({ looked }) => looked.again),
-      0,
-    ),
-    counted(
-      'guards connected in the end',
-      sum(({ looked }) => looked.guards),
-      guards * authorities,
-    ),
+    row('revocations that came twice', ({ looked }) => looked.again, 0),
+    row('guards connected in the end', ({ looked }) => looked.guards, guards * authorities),
   ]
 }
 
