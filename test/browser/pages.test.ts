@@ -50,6 +50,7 @@ describe('every page', () => {
         const page = await context.newPage()
         watch(page, name)
         await visit(scene, page)
+        await page.waitForFunction('document.readyState === "complete"')
         await look(name, page, scene)
         await page.close()
       }
