@@ -83,7 +83,7 @@ export function notesOf({ used, sessions: [fewest = 0] }: Sizes, disk: string): 
   return [
     `the ratio is to ${count(fewest)} sessions; each size is a store and a server of its own, asked over 50 connections as in the benchmarks of the endpoints`,
     `${count(used)} of the sessions, evenly from among all, are used, in random order; the others are rows as the store writes them, with an access token and an audit record each, whose secrets nobody knows: put there by what fills a store from an export (bench/rows.ts)`,
-    'every answer was 200; afterwards some of what was revoked is refused, and some of what was not is not',
+    'every answer was 200; afterwards each token that was revoked is refused, and those that were not are not',
     `the store is on ${disk}`,
   ]
 }

@@ -79,13 +79,3 @@ export async function* refreshRuns(under: Under, live: Opened[]): Runs {
 }
 
 const accessOf = (all: Opened[]) => all.map(({ accessToken }) => accessToken)
-
-/** Asks for each, one by one. @throws Error when one of the dead is called live, or one of the living dead */
-export async function checkTokens(
-  isActive: (token: string) => Promise<boolean>,
-  dead: string[],
-  live: string[],
-): Promise<void> {
-  for (const token of dead) if (await isActive(token)) throw new Error('a token is called live and is not')
-  for (const token of live) if (!(await isActive(token))) throw new Error('a token is called dead and is not')
-}

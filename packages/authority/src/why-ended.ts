@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { z } from 'zod'
 import type { Authority } from './authority.ts'
-import { sameHash } from './domain/secret.ts'
+import { sameSecret } from './domain/secret.ts'
 import type { Session } from './domain/session.ts'
 import { endedPageUrl } from './ended-code.ts'
 import { RescindError } from './errors.ts'
@@ -39,5 +39,5 @@ async function sessionOf(authority: Authority, ticket: string): Promise<Session 
   const secret = readOwnSecret(authority, ticket)
   if (secret?.kind !== 'logout_ticket') return undefined
   const session = await authority.store.read({ kind: 'session', sid: secret.sid })
-  return session && sameHash(session.ticketHash, secret.hash) ? session : undefined
+  return session && sameSecret(session.ticketHash, secret.hash) ? session : undefined
 }

@@ -13,7 +13,7 @@ import {
 } from './ending.ts'
 import type { Policy } from './policy.ts'
 import type { Reason } from './reason.ts'
-import { sameHash } from './secret.ts'
+import { sameSecret } from './secret.ts'
 import { liveTokens, presentedBefore, refreshable, type Session } from './session.ts'
 
 export type { LoggedRevocation, LogPosition, PresentedAccess, Revocation } from './ending.ts'
@@ -98,7 +98,7 @@ export function decideRevocation(
       return decideRefreshOnly(sessions.get(by.refresh.sid), by.refresh, by.clientId, request, policy, now)
     case 'ticket': {
       const session = sessions.get(by.sid)
-      if (!session || !sameHash(session.ticketHash, by.hash)) return { kind: 'unknown', which: 'session' }
+      if (!session || !sameSecret(session.ticketHash, by.hash)) return { kind: 'unknown', which: 'session' }
       if (by.clientId !== undefined && session.clientId !== by.clientId) {
         return { kind: 'refused', why: 'client' }
       }

@@ -1,6 +1,6 @@
 import { lifetimesOf, type Policy } from './policy.ts'
 import type { Reason } from './reason.ts'
-import { sameHash } from './secret.ts'
+import { sameSecret } from './secret.ts'
 import { impossibleReuse, type UsedFrom } from './suspicion.ts'
 
 /** How far a guard's clock may run behind ours, in ms: so long a token may be accepted after it expired. */
@@ -181,13 +181,13 @@ export function presentedBefore(
   now: number,
 ): 'live' | 'repeat' | 'used' | 'unknown' {
   if (presented.generation === refresh.generation) {
-    return sameHash(presented.hash, refresh.hash) ? 'live' : 'unknown'
+    return sameSecret(presented.hash, refresh.hash) ? 'live' : 'unknown'
   }
   // Ahead of us: only a store that was set back to an older copy gets here.
   if (presented.generation > refresh.generation) return 'unknown'
   const { previous } = refresh
   if (presented.generation === refresh.generation - 1 && previous) {
-    if (!sameHash(presented.hash, previous.hash)) return 'unknown'
+    if (!sameSecret(presented.hash, previous.hash)) return 'unknown'
     if (now - previous.at <= policy.refreshGrace) return 'repeat'
   }
   return 'used'

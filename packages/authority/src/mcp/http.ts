@@ -14,15 +14,15 @@ import type { Handler } from './handler.ts'
  * has to be live, or the request is refused with the way to a new one (RFC 9728 §5.1).
  */
 export function createMcpEndpoint(authority: Authority) {
-  const { config } = authority
+  const { issuer, trustProxy } = authority.config
   const handler = onceLoaded(async () => (await import('./handler.ts')).createHandler(authority))
   return async (req: IncomingMessage, res: ServerResponse) => {
-    const caller: Caller = { address: addressOf(req, config.trustProxy) }
+    const caller: Caller = { address: addressOf(req, trustProxy) }
     try {
-      caller.claims = await authenticate(authority, req, `${config.issuer}/mcp`)
+      caller.claims = await authenticate(authority, req, `${issuer}/mcp`)
     } catch (error) {
       if (!(error instanceof RescindError) || error.code !== 'AUTHENTICATION_FAILED') throw error
-      const metadata = `${config.issuer}/.well-known/oauth-protected-resource/mcp`
+      const metadata = `${issuer}/.well-known/oauth-protected-resource/mcp`
       return sendJson(res, 401, error, {
         'www-authenticate': `Bearer error="invalid_token", resource_metadata="${metadata}"`,
       })
@@ -42,7 +42,7 @@ export function createMcpEndpoint(authority: Authority) {
   }
 }
 
-/** The SDK takes 25 MB, so it is loaded when the first comes who wants it; what failed to load is tried again. */
+/** The SDK takes 10 MB, so it is loaded when the first comes who wants it; what failed to load is tried again. */
 function onceLoaded(load: () => Promise<Handler>): () => Promise<Handler> {
   let loaded: Promise<Handler> | undefined
   return () => {

@@ -1,6 +1,6 @@
-import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Authority } from '../authority.ts'
+import { sameSecret } from '../domain/secret.ts'
 import { addressOf } from '../http/address.ts'
 
 /** A client that has said, and where it has a secret proved, who it is (RFC 6749 §2.3). */
@@ -62,12 +62,6 @@ async function authenticated(
   if (presented.method === 'none') return { clientId: client.clientId, confidential: false }
   if (!client.clientSecret || !sameSecret(client.clientSecret, presented.secret)) throw invalidClient()
   return { clientId: client.clientId, confidential: true }
-}
-
-/** In constant time; how long a secret is may be seen. */
-function sameSecret(own: string, presented: string): boolean {
-  const [a, b] = [Buffer.from(own), Buffer.from(presented)]
-  return a.length === b.length && timingSafeEqual(a, b)
 }
 
 function credentials(req: IncomingMessage, form: Map<string, string>) {

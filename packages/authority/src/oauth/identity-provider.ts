@@ -8,7 +8,7 @@ import {
   jwtVerify,
 } from 'jose'
 import type { Authority } from '../authority.ts'
-import { hashSecret, sameHash } from '../domain/secret.ts'
+import { hashSecret, sameSecret } from '../domain/secret.ts'
 import { RescindError } from '../errors.ts'
 import { addressOf } from '../http/address.ts'
 import { MAX_TOKEN } from '../revoke.ts'
@@ -76,7 +76,7 @@ function bySecret(providers: IdentityProvider[], header: string): IdentityProvid
   const basic = readBasic(header)
   const provider = providers.find((one) => one.client_id === basic?.clientId)
   if (!basic || provider?.client_secret === undefined) return undefined
-  return sameHash(hashSecret(basic.secret), hashSecret(provider.client_secret)) ? provider : undefined
+  return sameSecret(hashSecret(basic.secret), hashSecret(provider.client_secret)) ? provider : undefined
 }
 
 function claimedIssuer(token: string): string | undefined {

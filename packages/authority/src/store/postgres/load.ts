@@ -30,7 +30,8 @@ function byName(sql: string, nameOf: (row: Row) => string, to: (row: Row) => unk
   // No text of PostgreSQL has this character: to ask for it would fail, and with it all that shares the question.
   const canBe = (name: Arguments) => !name.join().includes('\0')
   return async (client, wanted) => {
-    const columns = (wanted[0] ?? []).map((_, n) => column(wanted.filter(canBe), n))
+    const asked = wanted.filter(canBe)
+    const columns = (wanted[0] ?? []).map((_, n) => column(asked, n))
     const { rows } = await client.query(prepared(sql, columns))
     const found = new Map(rows.map((row) => [nameOf(row), to(row)]))
     return wanted.map((one) => found.get(one.join(' ')) ?? null)
