@@ -13,7 +13,9 @@ const server = createServer((req, res) => {
 
 serveCommands({
   listen: () =>
-    new Promise<number>((resolve) =>
-      server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)),
+    new Promise((resolve) =>
+      server.listen(0, '127.0.0.1', () =>
+        resolve({ port: (server.address() as AddressInfo).port, pid: process.pid }),
+      ),
     ),
 })

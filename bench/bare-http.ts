@@ -1,5 +1,4 @@
-import { CONNECTIONS, FORM, RUNS, type Run, tokenForm, type Under } from './load.ts'
-import type { Loaded } from './load-process.ts'
+import { FORM, RUNS, type Run, run, tokenForm, type Under } from './load.ts'
 import { summary } from './measure.ts'
 import type { Peer } from './results.ts'
 import type { Runs } from './turns.ts'
@@ -10,12 +9,12 @@ import { canPin, startWorker } from './worker.ts'
 export async function* bareRuns({ load, seconds }: Under): Runs {
   const worker = startWorker('bare-http-process.ts', [], { pinned: canPin() })
   try {
-    const port = await worker.ask<number>({ do: 'listen' })
-    const what = { port, host: 'bare', path: '/', headers: FORM, connections: CONNECTIONS }
-    const bodies = [tokenForm('a'.repeat(600))]
+    const { port, pid } = await worker.ask<{ port: number; pid: number }>({ do: 'listen' })
+    const ground = { issuer: `http://127.0.0.1:${port}`, pid }
+    const what = { path: '/', headers: FORM, bodies: [tokenForm('a'.repeat(600))] }
     for (let n = 0; n <= RUNS; n++) {
-      const one = await load.ask<Loaded>({ do: 'run', ...what, bodies, seconds: Math.min(1, seconds) })
-      if (n > 0) yield { ...one, serverCpu: 0, rate: one.count / one.seconds }
+      const one = await run({ ground, load }, { ...what, seconds: Math.min(1, seconds) })
+      if (n > 0) yield one
     }
   } finally {
     await worker.stop()

@@ -14,7 +14,7 @@ type Options = {
   /** The newest revocation that was published. */
   newest: () => LogPosition
   /** Resolves once all that was committed by then was published. */
-  caughtUp: () => Promise<void> | undefined
+  caughtUp: () => Promise<void>
 }
 
 /**

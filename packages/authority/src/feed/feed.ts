@@ -82,8 +82,8 @@ export type FeedOptions = {
   now: () => number
   /** The signing keys as they are now. */
   kids: () => string[]
-  /** Resolves once all that was committed by then, anywhere, was published; nothing, where it always is. */
-  caughtUp: () => Promise<void> | undefined
+  /** Resolves once all that was committed by then, anywhere, was published. */
+  caughtUp: () => Promise<void>
   /** Tokens of status lists below this one have all expired. */
   firstList: () => number
   /** Hears how long after its commit a guard has applied a revocation, in seconds. */

@@ -55,7 +55,7 @@ export function openGuardSocket(
     agent: string
     now: number
     newest: () => number
-    caughtUp: () => Promise<void> | undefined
+    caughtUp: () => Promise<void>
     onAcknowledged: (seq: number, guard: string) => void
     onSeen: (sids: string[]) => void
     onClose: (guard: ConnectedGuard) => void
@@ -99,7 +99,7 @@ export function openGuardSocket(
  * A pong says: you have all that was revoked before you asked. A guard asks once and waits, so what can’t be said now is said as
  * soon as it can be; of several questions the newest.
  */
-function createAnswering(socket: WebSocket, caughtUp: () => Promise<void> | undefined) {
+function createAnswering(socket: WebSocket, caughtUp: () => Promise<void>) {
   let asked: Buffer | undefined
   async function answerAll() {
     while (asked && socket.readyState === socket.OPEN) {
