@@ -44,7 +44,12 @@ let simulated: Simulated | undefined
 function open(plan: Plan): Feed {
   log = makeLog(plan)
   const store = storeOf(log, () => published)
-  const none = { trustProxy: false, kids: () => ['bench'], caughtUp: () => Promise.resolve(), firstList: () => 0 }
+  const none = {
+    trustProxy: false,
+    kids: () => ['bench'],
+    caughtUp: () => Promise.resolve(),
+    firstList: () => 0,
+  }
   feed = createFeed({
     ...{ store, resources: resourcesOf(plan.apis), head: { seq: 0, tag: '' }, now: Date.now, ...none },
     ...{ onAcknowledged: () => {}, onSeen: () => {} },
